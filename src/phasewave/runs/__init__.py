@@ -1,0 +1,1 @@
+"""Run folders: records, checkpoints, HDF5 files."""

@@ -1,0 +1,1 @@
+"""Scattering transforms built on the wavelet core."""

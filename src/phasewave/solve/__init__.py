@@ -1,0 +1,1 @@
+"""Solvers: one driver loop, batched L-BFGS, results with a status."""

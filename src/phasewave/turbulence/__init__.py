@@ -1,0 +1,1 @@
+"""Maximum-entropy models of stationary fields."""

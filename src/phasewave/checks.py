@@ -51,6 +51,18 @@ def choice(name: str, value: str, allowed: Collection[str]) -> str:
     return value
 
 
+def plane_shape(name: str, shape: Sequence[int], *, minimum: int = 16) -> tuple[int, int]:
+    """Return ``shape`` as a height and a width, each at least ``minimum``.
+
+    Raises
+    ------
+    ValueError
+        If there are not two sizes or one is too small.
+    """
+    height, width = grid_shape(name, shape, n_axes=2, minimum=minimum)
+    return height, width
+
+
 def grid_shape(name: str, shape: Sequence[int], *, n_axes: int, minimum: int = 16) -> tuple[int, ...]:
     """Return ``shape`` as a tuple of ``n_axes`` integers, each at least ``minimum``.
 
@@ -67,15 +79,17 @@ def grid_shape(name: str, shape: Sequence[int], *, n_axes: int, minimum: int = 1
     return tuple(int(n) for n in sizes)
 
 
-def real_field(name: str, x: torch.Tensor, shape: Sequence[int] | None = None) -> torch.Tensor:
-    """Return ``x`` if it is a real floating tensor whose last axes are ``shape``.
+def real_field(
+    name: str, x: torch.Tensor, shape: Sequence[int] | None = None, *, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """Return ``x`` if it is a real floating tensor (of ``dtype``) whose last axes are ``shape``.
 
     Values are not looked at: a finiteness check would force a GPU to synchronise.
 
     Raises
     ------
     TypeError
-        If it is not a tensor, or not of a real floating dtype.
+        If it is not a tensor, or not of a real floating dtype, or not of ``dtype``.
     ValueError
         If its last axes are not ``shape``.
     """
@@ -83,6 +97,8 @@ def real_field(name: str, x: torch.Tensor, shape: Sequence[int] | None = None) -
         raise TypeError(f"`{name}` must be a torch.Tensor, got {type(x).__name__}")
     if not x.is_floating_point():
         raise TypeError(f"`{name}` must be of a real floating dtype, got {x.dtype}")
+    if dtype is not None and x.dtype != dtype:
+        raise TypeError(f"`{name}` must be of dtype {dtype} like the module, got {x.dtype}")
     if shape is not None and tuple(x.shape[-len(shape) :]) != tuple(shape):
         fail(name, f"have last axes {tuple(shape)}", tuple(x.shape))
     return x

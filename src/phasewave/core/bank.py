@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from phasewave.core.fourier import Support
 from phasewave.core.grids import signed_frequencies
 
 
-class WaveletFamily(Protocol):
+class WaveletFamily(Hashable, Protocol):
     """What a family of wavelets states about itself; it is hashable, a frozen dataclass of numbers."""
 
     @property
@@ -75,7 +75,6 @@ class FilterBank:
         return Support(start, values)
 
 
-@functools.lru_cache(maxsize=32)
 def filter_bank(
     shape: Sequence[int],
     family: WaveletFamily,
@@ -117,8 +116,15 @@ def filter_bank(
     if not 0 < tolerance < 1:
         fail("tolerance", "lie between 0 and 1", tolerance)
 
+    return _design(sizes, family, n_scales, tight, tolerance)
+
+
+@functools.lru_cache(maxsize=32)
+def _design(
+    sizes: tuple[int, ...], family: WaveletFamily, n_scales: int, tight: bool, tolerance: float
+) -> FilterBank:
     wavelets = tuple(
-        tuple(_periodized(support, sizes) for support in family.wavelets(sizes, scale, tolerance=tolerance))
+        tuple(support.folded(sizes) for support in family.wavelets(sizes, scale, tolerance=tolerance))
         for scale in range(n_scales)
     )
     cells = 2 * math.pi * torch.arange(-1, 2, dtype=torch.float64)[:, None]
@@ -128,18 +134,6 @@ def filter_bank(
     if tight:
         wavelets = _tight(wavelets, low_pass, sizes)
     return FilterBank(sizes, wavelets, low_pass)
-
-
-def _periodized(support: Support, shape: tuple[int, ...]) -> Support:
-    """Sum the part of a filter that reaches past a whole period of an axis into that period."""
-    values, start = support.values, list(support.start)
-    for axis, n in enumerate(shape):
-        if values.shape[axis] > n:
-            index = torch.remainder(torch.arange(start[axis], start[axis] + values.shape[axis]) + n // 2, n)
-            size = (*values.shape[:axis], n, *values.shape[axis + 1 :])
-            values = torch.zeros(size, dtype=values.dtype).index_add_(axis, index, values)
-            start[axis] = -(n // 2)
-    return Support(tuple(start), values)
 
 
 def _outer(profiles: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -171,11 +165,4 @@ def _tight(
 
 
 def _scaled(support: Support, gain: torch.Tensor) -> Support:
-    index = torch.meshgrid(
-        *(
-            torch.remainder(torch.arange(first, first + extent), n)
-            for first, extent, n in zip(support.start, support.extent, gain.shape, strict=True)
-        ),
-        indexing="ij",
-    )
-    return Support(support.start, support.values * gain[index])
+    return Support(support.start, support.values * gain[support.index(gain.shape)])

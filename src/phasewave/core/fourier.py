@@ -47,14 +47,30 @@ class Support:
             start.append(low)
         return Support(tuple(start), self.values[tuple(cuts)])
 
+    def folded(self, shape: Sequence[int]) -> Support:
+        """The filter on one period of each axis that its box outgrows, with the repeats summed."""
+        values, start = self.values, list(self.start)
+        for axis, n in enumerate(shape):
+            if values.shape[axis] > n:
+                start[axis] = -(n // 2)
+                index = torch.remainder(torch.arange(values.shape[axis]) + self.start[axis] - start[axis], n)
+                size = (*values.shape[:axis], n, *values.shape[axis + 1 :])
+                values = torch.zeros(size, dtype=values.dtype).index_add_(axis, index, values)
+        return Support(tuple(start), values)
+
+    def index(self, shape: Sequence[int]) -> tuple[torch.Tensor, ...]:
+        """Where the box lies on a grid of ``shape`` in FFT order: one broadcastable index an axis."""
+        axes = [
+            torch.remainder(torch.arange(first, first + extent), n)
+            for first, extent, n in zip(self.start, self.extent, shape, strict=True)
+        ]
+        return tuple(torch.meshgrid(*axes, indexing="ij"))
+
     def on_grid(self, shape: Sequence[int]) -> torch.Tensor:
-        """The filter on the whole grid of ``shape`` in FFT order, repeated parts summed."""
-        grid = self.values
-        for axis, (first, n) in enumerate(zip(self.start, shape, strict=True)):
-            index = torch.remainder(torch.arange(first, first + grid.shape[axis]), n)
-            size = (*grid.shape[:axis], n, *grid.shape[axis + 1 :])
-            grid = torch.zeros(size, dtype=grid.dtype).index_add_(axis, index, grid)
-        return grid
+        """The filter on the whole grid of ``shape`` in FFT order, repeats summed."""
+        folded = self.folded(shape)
+        grid = torch.zeros(tuple(shape), dtype=self.values.dtype)
+        return grid.index_put_(folded.index(shape), folded.values)
 
 
 class _Piece(NamedTuple):
@@ -142,8 +158,9 @@ class Band(nn.Module):
                 pieces.append(self._place(segments, sum(part.numel() for part in flat), values))
                 flat.append(values.reshape(-1))
             self._pieces.append(pieces)
-        storage = dtype if self.real else dtype.to_complex()
-        self.register_buffer("weights", torch.cat(flat).to(storage), persistent=False)
+        weights = torch.cat(flat)
+        stored = weights if self.real else torch.view_as_real(weights).reshape(-1)
+        self.register_buffer("weights", stored.to(dtype), persistent=False)
 
     def _cut(self, support: Support, segments: tuple[tuple[int, int], ...]) -> torch.Tensor:
         box = tuple(
@@ -182,6 +199,11 @@ class Band(nn.Module):
         product: torch.Tensor = _BandProduct.apply(spectrum, self, first, last)
         return product
 
+    def adjoint(self, filtered: torch.Tensor) -> torch.Tensor:
+        """Apply the adjoint of all filters: spread ``(..., n_filters, *out_shape)`` back and sum the filters."""
+        spectrum: torch.Tensor = _BandAdjoint.apply(filtered, self, 0, self.n_filters)
+        return spectrum
+
     def apply_(self, spectrum: torch.Tensor, first: int, last: int) -> torch.Tensor:
         """Compute the product of `forward` outside autograd; ``spectrum`` is contiguous."""
         batch = spectrum.shape[: -len(self.in_shape)]
@@ -212,14 +234,14 @@ class Band(nn.Module):
         in_strides = (in_size, *self._strides[0])
         out_strides = ((last - first) * out_size, *self._strides[1])
         in_start, out_start = source.storage_offset(), target.storage_offset()
-        start = self.weights.storage_offset()
+        weights = self.weights if self.real else torch.view_as_complex(self.weights.view(-1, 2))
         for piece in itertools.chain.from_iterable(self._pieces[first:last]):
             shape = (batch, *piece.shape)
             offset = out_start + (piece.filter - first) * out_size + piece.target
             yield (
                 source.as_strided(shape, in_strides, in_start + piece.source),
                 target.as_strided(shape, out_strides, offset),
-                self.weights.as_strided(piece.shape, _row_strides(piece.shape, 1), start + piece.weights),
+                weights.as_strided(piece.shape, _row_strides(piece.shape, 1), piece.weights),
             )
 
 

@@ -53,7 +53,8 @@ class _Modulus(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        return modulus_gradient(*ctx.saved_tensors, gradient)
+        z, value = ctx.saved_tensors
+        return modulus_gradient(z, value, gradient)
 
 
 def phase_harmonic(z: torch.Tensor, k: int) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -53,14 +53,21 @@ class Leaf(nn.Module):
             yield first, min(first + step, self.band.n_filters)
 
 
-def pooled_moduli(spectrum: torch.Tensor, leaves: nn.ModuleList, chunk: int) -> torch.Tensor:
+class Layer(nn.ModuleList):
+    """The leaves that share one input spectrum."""
+
+    def __iter__(self) -> Iterator[Leaf]:
+        return cast(Iterator[Leaf], super().__iter__())
+
+
+def pooled_moduli(spectrum: torch.Tensor, leaves: Layer, chunk: int) -> torch.Tensor:
     r"""Compute ``|x * psi_f| * phi`` for every filter of every leaf.
 
     Parameters
     ----------
     spectrum : torch.Tensor
         Complex, shape ``(batch, m_0, m_1)``.
-    leaves : nn.ModuleList of Leaf
+    leaves : Layer
         The paths.
     chunk : int
         Coefficients worked on at a time; the backward pass keeps all of them.
@@ -78,7 +85,7 @@ class _PooledModuli(torch.autograd.Function):
     """The same as band, inverse FFT, modulus and pool in turn; one gradient buffer serves all paths."""
 
     @staticmethod
-    def forward(ctx: Any, spectrum: torch.Tensor, leaves: nn.ModuleList, chunk: int) -> torch.Tensor:
+    def forward(ctx: Any, spectrum: torch.Tensor, leaves: Layer, chunk: int) -> torch.Tensor:
         ctx.leaves, ctx.chunk = leaves, chunk
         keep = ctx.needs_input_grad[0]
         spectrum = spectrum.contiguous()
@@ -114,7 +121,7 @@ class _PooledModuli(torch.autograd.Function):
 
 
 def _differentiable_gradient(
-    spectrum: torch.Tensor, leaves: nn.ModuleList, chunk: int, gradient: torch.Tensor
+    spectrum: torch.Tensor, leaves: Layer, chunk: int, gradient: torch.Tensor
 ) -> torch.Tensor:
     """The gradient as a graph, for second derivatives: the paths once more from differentiable parts."""
     pooled = [

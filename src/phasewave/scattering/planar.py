@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast, get_args
 
 import torch
 from torch import nn
 
-from phasewave.checks import choice, fail, grid_shape, integer, real_field
+from phasewave.checks import choice, fail, integer, plane_shape, real_field
 from phasewave.core.bank import WaveletFamily, filter_bank
-from phasewave.core.borders import Border, mirrored_index
+from phasewave.core.borders import Border, Extension
 from phasewave.core.coefficients import ScatteringPath
 from phasewave.core.fourier import Band
 from phasewave.core.grids import subsampled_size
 from phasewave.core.morlet import Morlet
 from phasewave.core.phases import modulus
 from phasewave.core.pool import pooling_matrix
-from phasewave.scattering.paths import Leaf, Pool, pooled_moduli
-
-SUPPORT_TOLERANCE = {torch.float32: 4e-6, torch.float64: 1e-16}
+from phasewave.core.transform import SUPPORT_TOLERANCE
+from phasewave.scattering.paths import Layer, Leaf, Pool, pooled_moduli
 
 
 class Scattering2D(nn.Module):
@@ -87,10 +87,10 @@ class Scattering2D(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.shape = grid_shape("shape", shape, n_axes=2)
+        self.shape = plane_shape("shape", shape)
         self.n_scales = integer("n_scales", n_scales, minimum=1)
         self.max_order = integer("max_order", max_order, minimum=0, maximum=2)
-        self.border = choice("border", border, ("reflect", "periodic", "zero"))
+        choice("border", border, get_args(Border))
         self.chunk = integer("chunk", chunk, minimum=1)
         integer("oversampling", oversampling, minimum=0)
         if 2**n_scales > min(self.shape):
@@ -98,7 +98,11 @@ class Scattering2D(nn.Module):
         if dtype not in SUPPORT_TOLERANCE:
             raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
 
-        self._lay_out(2**n_scales)
+        self.padded, kept = self.shape, slice(None)
+        if border != "periodic":
+            height, width = (((n >> n_scales) + 2) << n_scales for n in self.shape)
+            self.padded, kept = (height, width), slice(1, -1)
+        self.extend = Extension(self.shape, self.padded, border=border)
         bank = filter_bank(
             self.padded, family(n_angles), n_scales=n_scales, tight=tight, tolerance=SUPPORT_TOLERANCE[dtype]
         )
@@ -109,16 +113,16 @@ class Scattering2D(nn.Module):
         def pool(grid: tuple[int, ...]) -> Pool:
             matrices = [
                 pooling_matrix(profile, m, h)[kept]
-                for profile, m, h, kept in zip(bank.low_pass, grid, coarse, self._kept, strict=True)
+                for profile, m, h in zip(bank.low_pass, grid, coarse, strict=True)
             ]
             return Pool(*(matrix.to(dtype) for matrix in matrices))
 
         self.low = pool(self.padded)
-        self.first = nn.ModuleList()
+        self.first = Layer()
         self.second = nn.ModuleList()
         for j1 in range(n_scales if self.max_order > 0 else 0):
             self.first.append(Leaf(Band(bank.wavelets[j1], self.padded, grids[j1], dtype=dtype), pool(grids[j1])))
-            children = nn.ModuleList()
+            children = Layer()
             for j2 in range(j1 + 1, n_scales if self.max_order > 1 else 0):
                 wavelets = bank.wavelets[j2]
                 if grids[j1] != self.padded:
@@ -143,11 +147,11 @@ class Scattering2D(nn.Module):
         Raises
         ------
         TypeError
-            If ``x`` is not a real floating tensor.
+            If ``x`` is not a real tensor of the module's dtype.
         ValueError
             If its last axes are not ``shape``.
         """
-        real_field("x", x, self.shape)
+        real_field("x", x, self.shape, dtype=self.low.rows.dtype)
         batch = x.shape[:-2]
         fields = x.reshape(-1, *self.shape)
         area = self.n_filters * self.padded[0] * self.padded[1]
@@ -156,37 +160,16 @@ class Scattering2D(nn.Module):
         return torch.cat(parts).reshape(*batch, len(self.table), *parts[0].shape[-2:])
 
     def _scatter(self, x: torch.Tensor) -> torch.Tensor:
-        x = self._pad(x)
+        x = self.extend(x)
         spectrum = torch.fft.fft2(x)
         orders: tuple[list[torch.Tensor], ...] = ([self.low(x)[:, None]], [], [])
-        for first, children in zip(self.first, self.second, strict=True):
+        for first, children in zip(self.first, cast(list[Layer], self.second), strict=True):
             u = modulus(torch.fft.ifft2(first.band(spectrum)))
             orders[1].append(first.pool(u))
             if children:
                 inner = pooled_moduli(torch.fft.fft2(u).flatten(0, 1), children, self.chunk)
                 orders[2].append(inner.reshape(x.shape[0], -1, *inner.shape[-2:]))
         return torch.cat([part for order in orders for part in order], dim=1)
-
-    def _pad(self, x: torch.Tensor) -> torch.Tensor:
-        if self.border == "periodic":
-            return x
-        if self.border == "zero":
-            before, total = self._before, self.padded
-            after = [n - b - m for n, b, m in zip(total, before, self.shape, strict=True)]
-            return nn.functional.pad(x, (before[1], after[1], before[0], after[0]))
-        return x[:, self._rows][:, :, self._columns]
-
-    def _lay_out(self, stride: int) -> None:
-        """Padded grid, samples added in front, and output points kept."""
-        if self.border == "periodic":
-            self.padded, self._before = self.shape, (0, 0)
-            self._kept = (slice(None), slice(None))
-            return
-        self.padded = tuple(((n + stride) // stride + 1) * stride for n in self.shape)
-        self._before = tuple((p - n) // 2 for p, n in zip(self.padded, self.shape, strict=True))
-        self._kept = (slice(1, -1), slice(1, -1))
-        for name, n, p, b in zip(("_rows", "_columns"), self.shape, self.padded, self._before, strict=True):
-            self.register_buffer(name, mirrored_index(n, b, p - n - b), persistent=False)
 
     def _grid(self, resolution: int) -> tuple[int, ...]:
         return tuple(subsampled_size(n, resolution) for n in self.padded)

@@ -81,7 +81,7 @@ class _Piece(NamedTuple):
     source: int  # offset in the flattened input grid
     target: int  # offset in the flattened output grid
     weights: int  # offset in the flattened weights
-    fills: bool  # covers the whole output grid, and alone
+    fills: bool  # covers the whole output grid
 
 
 def _segments(start: int, extent: int, n: int, m: int) -> list[tuple[int, int]]:
@@ -146,6 +146,7 @@ class Band(nn.Module):
         scale = math.prod(self.out_shape) / math.prod(self.in_shape)
         self._pieces: list[list[_Piece]] = []
         flat: list[torch.Tensor] = []
+        stored = 0
         for given in supports:
             support = _unwrapped(given, self.in_shape, self.out_shape)
             axes = [
@@ -154,20 +155,24 @@ class Band(nn.Module):
             ]
             pieces = []
             for segments in itertools.product(*axes):
-                values = scale * self._cut(support, segments)
-                pieces.append(self._place(segments, sum(part.numel() for part in flat), values))
+                values = scale * self._cut(support, segments).to(dtype if self.real else dtype.to_complex())
+                values = values.repeat_interleave(self._step, dim=-1)
+                pieces.append(self._place(segments, stored, values))
                 flat.append(values.reshape(-1))
+                stored += values.numel()
             self._pieces.append(pieces)
         weights = torch.cat(flat)
-        stored = weights if self.real else torch.view_as_real(weights).reshape(-1)
-        self.register_buffer("weights", stored.to(dtype), persistent=False)
+        # Complex weights are kept as pairs of reals, which `Module.to(dtype)` converts without loss.
+        self.register_buffer(
+            "weights", weights if self.real else torch.view_as_real(weights).flatten(), persistent=False
+        )
 
     def _cut(self, support: Support, segments: tuple[tuple[int, int], ...]) -> torch.Tensor:
         box = tuple(
             slice(first - start, first - start + length)
             for (first, length), start in zip(segments, support.start, strict=True)
         )
-        return support.values[box].repeat_interleave(self._step, dim=-1)
+        return support.values[box]
 
     def _place(self, segments: tuple[tuple[int, int], ...], offset: int, values: torch.Tensor) -> _Piece:
         source, target = (
@@ -207,7 +212,7 @@ class Band(nn.Module):
     def apply_(self, spectrum: torch.Tensor, first: int, last: int) -> torch.Tensor:
         """Compute the product of `forward` outside autograd; ``spectrum`` is contiguous."""
         batch = spectrum.shape[: -len(self.in_shape)]
-        fills = all(pieces[0].fills for pieces in self._pieces[first:last])
+        fills = all(len(pieces) == 1 and pieces[0].fills for pieces in self._pieces[first:last])
         make = spectrum.new_empty if fills else spectrum.new_zeros
         out = make((*batch, last - first, *self.out_shape))
         for source, target, weights in self._rectangles(spectrum, out, first, last):

@@ -104,15 +104,22 @@ class Morlet:
         slant = 4 / self.n_angles if self.slant is None else self.slant
         sigma, xi = self.sigma * 2.0**scale, self.xi / 2.0**scale
         along, across = (math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))
+        # The envelope is exp(-w^T Q w / 2); as Q e = sigma^2 e along the wave, shifting it by xi e multiplies it
+        # by exp(sigma^2 xi (e.w - xi / 2)), a product of one factor an axis.
+        q00, q01, q11 = (
+            sigma**2 * (along[a] * along[b] + across[a] * across[b] / slant**2)
+            for a, b in ((0, 0), (0, 1), (1, 1))
+        )
 
-        def envelope(w0: torch.Tensor, w1: torch.Tensor) -> torch.Tensor:
-            u = sigma * (w0 * along[0] + w1 * along[1])
-            v = sigma / slant * (w0 * across[0] + w1 * across[1])
-            return torch.exp(-0.5 * (u * u + v * v))
+        def wavelet(w0: torch.Tensor, w1: torch.Tensor, correction: float) -> torch.Tensor:
+            envelope = (-0.5 * q00 * w0**2 - 0.5 * q11 * w1**2).addcmul(w0 * -q01, w1).exp_()
+            tilt0 = torch.exp(sigma**2 * xi * (along[0] * w0 - xi / 2))
+            tilt1 = torch.exp(sigma**2 * xi * along[1] * w1)
+            return envelope.mul_((tilt0 * tilt1).sub_(correction))
 
-        cells = torch.tensor(list(itertools.product(range(-2, 3), repeat=2)), dtype=torch.float64) * 2 * math.pi
-        shifted = envelope(cells[:, 0] - xi * along[0], cells[:, 1] - xi * along[1]).sum()
-        correction = float(shifted / envelope(cells[:, 0], cells[:, 1]).sum())
+        cells = 2 * math.pi * torch.arange(-2, 3, dtype=torch.float64)
+        waves, with_means = (float(wavelet(cells[:, None], cells, mean).sum()) for mean in (0.0, -1.0))
+        correction = waves / (with_means - waves)
 
         axes, start = [], []
         for n, e, p in zip(shape, along, across, strict=True):
@@ -124,9 +131,7 @@ class Morlet:
             stop = math.floor(max(xi * e + wave, mean) / step) + 1
             axes.append(step * torch.arange(first, stop, dtype=torch.float64))
             start.append(first)
-        w0, w1 = axes[0][:, None], axes[1][None, :]
-        values = envelope(w0 - xi * along[0], w1 - xi * along[1]) - correction * envelope(w0, w1)
-        return Support(tuple(start), values)
+        return Support(tuple(start), wavelet(axes[0][:, None], axes[1], correction))
 
 
 def _gaussian_radius(amplitude: float, tolerance: float) -> float:

@@ -41,7 +41,8 @@ def modulus_(z: torch.Tensor) -> torch.Tensor:
 
 def modulus_gradient(z: torch.Tensor, value: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     """Gradient of the modulus, ``gradient * z / |z|``, zero where ``z = 0``."""
-    return z * (gradient / torch.where(value > 0, value, math.inf))
+    # Under sqrt(tiny) the squares of the modulus are not normal numbers: it counts as zero.
+    return z * (gradient / value.clamp_min(torch.finfo(value.dtype).tiny ** 0.5))
 
 
 class _Modulus(torch.autograd.Function):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from phasewave.checks import fail, integer
-from phasewave.solve.lbfgs_state import LBFGSState, SampleState
+from phasewave.solve.lbfgs_state import LBFGSState, Pair, SampleState, dot
 from phasewave.solve.linesearch import LineSearch
 
 Objective = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -83,8 +83,8 @@ class LBFGS:
             If the objective returns losses or gradients of a wrong shape.
         """
         losses, gradients = _evaluated(objective, x)
-        squares = torch.stack([_dot(gradient, gradient) for gradient in gradients])
-        norms = torch.stack([_dot(point, point) for point in x])
+        squares = torch.stack([dot(gradient, gradient) for gradient in gradients])
+        norms = torch.stack([dot(point, point) for point in x])
         numbers = _on_host(losses, squares, norms)
         samples = []
         for point, gradient, loss, square, norm in zip(x, gradients, *numbers, strict=True):
@@ -95,8 +95,7 @@ class LBFGS:
                 direction=-gradient,
                 search=LineSearch.begin(loss, -square, _first_step(loss, square, norm)),
                 low_gradient=gradient,
-                steps=(),
-                changes=(),
+                pairs=(),
                 scale=abs(loss),
                 level=loss,
                 stalled=not (0.0 < square < float("inf")) or not abs(loss) < float("inf"),
@@ -104,9 +103,7 @@ class LBFGS:
             samples.append(sample)
         return LBFGSState(samples=tuple(samples), history=torch.tensor([numbers[0]], dtype=torch.float64))
 
-    def step(
-        self, objective: Objective, state: LBFGSState, *, active: Sequence[bool] | None = None
-    ) -> LBFGSState:
+    def step(self, objective: Objective, state: LBFGSState, *, active: Sequence[bool] | None = None) -> LBFGSState:
         """Evaluate the next trial of every active sample, in one call, and return the next state.
 
         Parameters
@@ -129,7 +126,7 @@ class LBFGS:
             losses, gradients = _evaluated(objective, trials)
             slopes = torch.stack(
                 [
-                    _dot(gradient, samples[index].direction)
+                    dot(gradient, samples[index].direction)
                     for gradient, index in zip(gradients, chosen, strict=True)
                 ]
             )
@@ -139,13 +136,9 @@ class LBFGS:
         row = torch.tensor([[sample.best_loss for sample in samples]], dtype=torch.float64)
         return LBFGSState(samples=tuple(samples), history=torch.cat([state.history, row]))
 
-    def _advanced(
-        self, sample: SampleState, loss: float, slope: float, gradient: torch.Tensor
-    ) -> SampleState:
+    def _advanced(self, sample: SampleState, loss: float, slope: float, gradient: torch.Tensor) -> SampleState:
         """Return the sample's next state, told what was found at its trial point."""
-        noise = (
-            torch.finfo(gradient.dtype).eps * (abs(sample.loss) * max(sample.scale, abs(sample.loss))) ** 0.5
-        )
+        noise = torch.finfo(gradient.dtype).eps * (abs(sample.loss) * max(sample.scale, abs(sample.loss))) ** 0.5
         tried = sample.search.step
         search = sample.search.advance(
             loss, slope, c1=self.c1, c2=self.c2, max_trials=self.max_line_search, noise=noise
@@ -162,7 +155,7 @@ class LBFGS:
         if search.accepted or (search.failed and search.low.step > 0.0):
             sample = self._moved(sample)
         elif search.failed:
-            sample = _restarted(sample) if sample.steps else replace(sample, stalled=True)
+            sample = _restarted(sample) if sample.pairs else replace(sample, stalled=True)
         if sample.n_since_progress >= self.patience:
             sample = replace(sample, stalled=True)
         return sample
@@ -172,16 +165,15 @@ class LBFGS:
         low = sample.search.low
         step = low.step * sample.direction
         change = sample.low_gradient - sample.gradient
-        products = torch.stack([_dot(step, change), _dot(step, step), _dot(change, change)])
+        products = torch.stack([dot(step, change), dot(step, step), dot(change, change)])
         curvature, length, size = products.to(torch.float64).tolist()
-        steps, changes = sample.steps, sample.changes
+        pairs = sample.pairs
         if curvature > torch.finfo(step.dtype).eps * (length * size) ** 0.5:
-            steps = (*steps, step)[-self.history_size :]
-            changes = (*changes, change)[-self.history_size :]
+            pairs = (*pairs, Pair(step, change, products[0]))[-self.history_size :]
         point = sample.best_point
-        direction = _two_loop(sample.low_gradient, steps, changes)
+        direction = _two_loop(sample.low_gradient, pairs)
         products = torch.stack(
-            [_dot(direction, sample.low_gradient), _dot(sample.low_gradient, sample.low_gradient)]
+            [dot(direction, sample.low_gradient), dot(sample.low_gradient, sample.low_gradient)]
         )
         slope, square = products.to(torch.float64).tolist()
         moved = replace(
@@ -191,45 +183,41 @@ class LBFGS:
             loss=low.loss,
             direction=direction,
             search=LineSearch.begin(low.loss, slope, 1.0),
-            steps=steps,
-            changes=changes,
+            pairs=pairs,
             n_iterations=sample.n_iterations + 1,
             stalled=square == 0.0,
         )
-        return moved if steps and -float("inf") < slope < 0.0 else _restarted(moved)
+        return moved if pairs and -float("inf") < slope < 0.0 else _restarted(moved)
 
 
 def _restarted(sample: SampleState) -> SampleState:
     """Return the sample with an empty memory, along its steepest descent."""
-    products = torch.stack([_dot(sample.gradient, sample.gradient), _dot(sample.point, sample.point)])
+    products = torch.stack([dot(sample.gradient, sample.gradient), dot(sample.point, sample.point)])
     square, norm = products.to(torch.float64).tolist()
     return replace(
         sample,
         direction=-sample.gradient,
         search=LineSearch.begin(sample.loss, -square, _first_step(sample.loss, square, norm)),
         low_gradient=sample.gradient,
-        steps=(),
-        changes=(),
+        pairs=(),
         stalled=sample.stalled or not square > 0.0,
     )
 
 
-def _two_loop(
-    gradient: torch.Tensor, steps: tuple[torch.Tensor, ...], changes: tuple[torch.Tensor, ...]
-) -> torch.Tensor:
-    """Return -H g, H the inverse Hessian estimate of the pairs (s, y): the two-loop recursion."""
+def _two_loop(gradient: torch.Tensor, pairs: tuple[Pair, ...]) -> torch.Tensor:
+    """Return -H g, H the inverse Hessian estimate of the pairs: the two-loop recursion."""
     direction = -gradient
-    if not steps:
+    if not pairs:
         return direction
-    curvatures = [_dot(step, change) for step, change in zip(steps, changes, strict=True)]
     shares = []
-    for step, change, curvature in zip(reversed(steps), reversed(changes), reversed(curvatures), strict=True):
-        share = _dot(step, direction) / curvature
-        direction = direction - share * change
+    for step, change, curvature in reversed(pairs):
+        share = dot(step, direction) / curvature
+        direction = torch.addcmul(direction, share, change, value=-1.0)
         shares.append(share)
-    direction = direction * (curvatures[-1] / _dot(changes[-1], changes[-1]))
-    for step, change, curvature, share in zip(steps, changes, curvatures, reversed(shares), strict=True):
-        direction = direction + (share - _dot(change, direction) / curvature) * step
+    change = pairs[-1].change
+    direction = direction * (pairs[-1].curvature / dot(change, change))
+    for (step, change, curvature), share in zip(pairs, reversed(shares), strict=True):
+        direction = torch.addcmul(direction, share - dot(change, direction) / curvature, step)
     return direction
 
 
@@ -251,11 +239,6 @@ def _evaluated(objective: Objective, x: torch.Tensor) -> tuple[torch.Tensor, lis
             (tuple(losses.shape), tuple(gradients.shape)),
         )
     return losses.detach(), [gradient.detach().clone() for gradient in gradients]
-
-
-def _dot(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
-    """Return the dot product of two samples: a reduction of one sample alone, whatever the batch."""
-    return torch.dot(one.reshape(-1), two.reshape(-1))
 
 
 def _on_host(*numbers: torch.Tensor) -> list[list[float]]:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from phasewave.solve.linesearch import LineSearch, Trial
+
+
+class Pair(NamedTuple):
+    """One pair of the memory: a step s, the change y of the gradient over it, and s.y > 0 (no axes)."""
+
+    step: torch.Tensor
+    change: torch.Tensor
+    curvature: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class SampleState:
         The line search along ``direction``.
     low_gradient
         Gradient at ``search.low``.
-    steps, changes : tuple of torch.Tensor
+    pairs : tuple of Pair
         The last differences of iterates and of their gradients, oldest first.
     scale : float
         The loss at the start, the scale of the rounding error of later losses.
@@ -42,8 +51,7 @@ class SampleState:
     direction: torch.Tensor
     search: LineSearch
     low_gradient: torch.Tensor
-    steps: tuple[torch.Tensor, ...]
-    changes: tuple[torch.Tensor, ...]
+    pairs: tuple[Pair, ...]
     scale: float
     level: float
     n_since_progress: int = 0
@@ -115,8 +123,8 @@ class LBFGSState:
                 "gradient": sample.gradient,
                 "direction": sample.direction,
                 "low_gradient": sample.low_gradient,
-                "steps": _stacked(sample.steps, sample.point),
-                "changes": _stacked(sample.changes, sample.point),
+                "steps": _stacked([pair.step for pair in sample.pairs], sample.point),
+                "changes": _stacked([pair.change for pair in sample.pairs], sample.point),
                 "numbers": _doubles([sample.loss, sample.scale, sample.level]),
                 "counts": torch.tensor(
                     [sample.n_since_progress, sample.n_evaluations, sample.n_iterations, sample.stalled]
@@ -150,12 +158,17 @@ class LBFGSState:
         return cls(samples=samples, history=history)
 
 
+def dot(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
+    """Return the dot product of two samples: a reduction of one sample alone, whatever its batch."""
+    return torch.dot(one.reshape(-1), two.reshape(-1))
+
+
 def _doubles(numbers: Sequence[float]) -> torch.Tensor:
     return torch.tensor([float(number) for number in numbers], dtype=torch.float64)
 
 
-def _stacked(tensors: tuple[torch.Tensor, ...], like: torch.Tensor) -> torch.Tensor:
-    return torch.stack(tensors) if tensors else like.new_zeros((0, *like.shape))
+def _stacked(tensors: Sequence[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    return torch.stack(list(tensors)) if tensors else like.new_zeros((0, *like.shape))
 
 
 def _restored(index: int, tensors: Mapping[str, torch.Tensor], device: torch.device) -> SampleState:
@@ -181,8 +194,10 @@ def _restored(index: int, tensors: Mapping[str, torch.Tensor], device: torch.dev
     )
     return SampleState(
         **{name: own(name) for name in ("point", "gradient", "direction", "low_gradient")},
-        steps=tuple(step.clone() for step in own("steps")),
-        changes=tuple(change.clone() for change in own("changes")),
+        pairs=tuple(
+            Pair(step.clone(), change.clone(), dot(step.clone(), change.clone()))
+            for step, change in zip(own("steps"), own("changes"), strict=True)
+        ),
         loss=loss,
         scale=scale,
         level=level,

@@ -254,7 +254,7 @@ class _BandProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, spectrum: torch.Tensor, band: Band, first: int, last: int) -> torch.Tensor:
         ctx.band, ctx.range = band, (first, last)
-        return band.apply_(spectrum.contiguous(), first, last)
+        return band.apply_(spectrum.resolve_conj().contiguous(), first, last)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
@@ -267,7 +267,7 @@ class _BandAdjoint(torch.autograd.Function):
         ctx.band, ctx.range = band, (first, last)
         batch = gradient.shape[: -len(band.out_shape) - 1]
         spectrum = gradient.new_zeros((*batch, *band.in_shape))
-        band.accumulate_adjoint_(gradient.contiguous(), spectrum, first, last)
+        band.accumulate_adjoint_(gradient.resolve_conj().contiguous(), spectrum, first, last)
         return spectrum
 
     @staticmethod

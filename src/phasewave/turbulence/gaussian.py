@@ -132,8 +132,8 @@ class GaussianModel:
     ) -> Tensor:
         """Draw independent samples.
 
-        Sample i is a function of (seed, i) alone: it does not depend on ``n_samples``, nor, to rounding,
-        on the device. The noise is drawn on the CPU in float64.
+        Sample i is a function of (seed, i) alone, to the last bit: it does not depend on ``n_samples``. Nor
+        does it, to rounding, on the device. The noise is drawn on the CPU in float64.
 
         Parameters
         ----------
@@ -155,7 +155,10 @@ class GaussianModel:
         count = checks.integer("n_samples", n_samples, minimum=0)
         sizes = self.shape if shape is None else checks.grid_shape("shape", shape, n_axes=2, minimum=2)
         noise = white_noise(count, sizes, seed=seed).to(self.spectrum.device)
-        return self.colour(noise).to(self.dtype)
+        samples = torch.empty(count, *sizes, dtype=self.dtype, device=noise.device)
+        for i in range(count):
+            samples[i] = self.colour(noise[i])
+        return samples
 
 
 def white_noise(n_samples: int, shape: Sequence[int], *, seed: int | torch.Generator) -> Tensor:

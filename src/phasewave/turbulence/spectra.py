@@ -20,10 +20,12 @@ def radial_frequency(shape: Sequence[int]) -> Tensor:
 
 
 def log_bands(shape: Sequence[int], *, n_bands: int = 12) -> Tensor:
-    r"""Return the edges of log-spaced bands from the lowest frequency to the corner of the spectrum.
+    r"""Return the edges of log-spaced bands from one cycle of the shorter side to the corner of the spectrum.
 
     .. math:: \omega_b = \omega_0 (\omega_1 / \omega_0)^{b / B},
-              \quad \omega_0 = 2 \pi / \max(H, W), \quad \omega_1 = \sqrt 2 \pi.
+              \quad \omega_0 = 2 \pi / \min(H, W), \quad \omega_1 = \sqrt 2 \pi.
+
+    Lower frequencies, of the longer side only, are left out: a band of one mode is no statistic.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ def log_bands(shape: Sequence[int], *, n_bands: int = 12) -> Tensor:
     """
     sizes = checks.grid_shape("shape", shape, n_axes=2, minimum=2)
     count = checks.integer("n_bands", n_bands, minimum=1)
-    low, high = math.log(2 * math.pi / max(sizes)), math.log(math.sqrt(2) * math.pi)
+    low, high = math.log(2 * math.pi / min(sizes)), math.log(math.sqrt(2) * math.pi)
     return torch.linspace(low, high, count + 1, dtype=torch.float64).exp()
 
 

@@ -1,0 +1,96 @@
+"""Live progress of a minimisation: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+
+_LINE_SECONDS = 10.0
+
+
+class EvaluationProgress:
+    """Show evaluations, relative loss, evaluations per second and the time left.
+
+    The time left is the time that all evaluations still allowed would take: convergence comes earlier.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where to write; a bar if it is a terminal, else one line at least every ten seconds of work.
+    max_evaluations : int
+        Evaluations allowed to each sample.
+    tolerance : float
+        The relative loss at which a sample has converged.
+    """
+
+    def __init__(self, console: Console, *, max_evaluations: int, tolerance: float) -> None:
+        self.console = console
+        self.max_evaluations = max_evaluations
+        self.tolerance = tolerance
+        self._bar = Bar(
+            TextColumn("evaluation"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=max_evaluations, text="")
+        self._first: tuple[float, int] | None = None
+        self._last_line = float("-inf")
+
+    def __enter__(self) -> EvaluationProgress:
+        """Start the display."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the display."""
+        self._bar.stop()
+
+    def update(
+        self, n_evaluations: Sequence[int], losses: Sequence[float], status: Sequence[object | None]
+    ) -> None:
+        """Show a new state, given one entry per sample.
+
+        Parameters
+        ----------
+        n_evaluations : sequence of int
+            Evaluations so far, those before a resumption included.
+        losses : sequence of float
+            Relative losses; the largest is shown.
+        status : sequence
+            None for the samples still under way.
+        """
+        now, n_done = time.monotonic(), max(n_evaluations)
+        if self._first is None:
+            self._first = (now, n_done)
+        seconds, done = now - self._first[0], n_done - self._first[1]
+        rate = done / seconds if done > 0 and seconds > 0 else None
+        text = f"loss {max(losses):.2e} (goal {self.tolerance:.0e}), {status.count(None)} samples open"
+        if rate is not None:
+            left = (self.max_evaluations - n_done) / rate
+            text += f", {rate:.2f}/s, at most {duration(left)} left"
+        if self.console.is_terminal:
+            self._bar.update(self._task, completed=n_done, text=text)
+        elif now - self._last_line >= _LINE_SECONDS:
+            self._last_line = now
+            line = f"evaluation {n_done}/{self.max_evaluations}: {text}"
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words short enough for one line: 42 s, 3 min 05 s, 2 h 10 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -73,7 +73,7 @@ class ErrorGroup(TyperGroup):
 
 def _out_of_memory(error: BaseException) -> bool:
     # On the CPU, PyTorch has no error of its own for it.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
 

@@ -35,7 +35,7 @@ def synthesize_command(
     field: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FIELD]",
+            metavar="FIELD",
             help="A .npy, .npz, .h5, .mat, PNG, TIFF or JPEG file; without it, the vorticity field that comes "
             "with the package.",
         ),

@@ -74,7 +74,8 @@ class EvaluationProgress:
             self._first = (now, n_done)
         seconds, done = now - self._first[0], n_done - self._first[1]
         rate = done / seconds if done > 0 and seconds > 0 else None
-        text = f"loss {max(losses):.2e} (goal {self.tolerance:.0e}), {list(status).count(None)} of {len(status)} samples open"
+        open_text = f"{list(status).count(None)} of {len(status)} samples open"
+        text = f"loss {max(losses):.2e} (goal {self.tolerance:.0e}), {open_text}"
         if rate is not None:
             left = (self.max_evaluations - n_done) / rate
             text += f", {rate:.2f}/s, at most {duration(left)} left"

@@ -129,9 +129,11 @@ def _design(
     )
     cells = 2 * math.pi * torch.arange(-1, 2, dtype=torch.float64)[:, None]
     low_pass = tuple(
-        family.low_pass(cells + 2 * math.pi / n * signed_frequencies(n), n_scales).sum(dim=0) for n in sizes
+        family.low_pass(cells + 2 * math.pi / n * signed_frequencies(n).to(torch.float64), n_scales).sum(dim=0)
+        for n in sizes
     )
     if tight:
+        low_pass = tuple(profile / profile[0] for profile in low_pass)  # a sampled Gaussian exceeds 1 at J = 1
         wavelets = _tight(wavelets, low_pass, sizes)
     return FilterBank(sizes, wavelets, low_pass)
 

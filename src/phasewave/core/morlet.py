@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -117,9 +116,12 @@ class Morlet:
             tilt1 = torch.exp(sigma**2 * xi * along[1] * w1)
             return envelope.mul_((tilt0 * tilt1).sub_(correction))
 
-        cells = 2 * math.pi * torch.arange(-2, 3, dtype=torch.float64)
-        waves, with_means = (float(wavelet(cells[:, None], cells, mean).sum()) for mean in (0.0, -1.0))
-        correction = waves / (with_means - waves)
+        def cells_sum(shift: float) -> float:
+            w0, w1 = (2 * math.pi * torch.arange(-2, 3, dtype=torch.float64) - shift * e for e in along)
+            w0 = w0[:, None]
+            return float(torch.exp(-0.5 * (q00 * w0**2 + 2 * q01 * w0 * w1 + q11 * w1**2)).sum())
+
+        correction = cells_sum(xi) / cells_sum(0.0)
 
         axes, start = [], []
         for n, e, p in zip(shape, along, across, strict=True):

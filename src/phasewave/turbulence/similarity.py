@@ -17,7 +17,8 @@ def max_cross_correlation(x: Tensor, target: Tensor) -> Tensor:
     side along each axis, looked for everywhere in x, with the mean m_x and the deviation sigma_x of the
     window under it. The absolute value catches negated copies of sign-symmetric fields too.
 
-    Independent realisations do not have zero but a level set by their largest structures: compare with it.
+    A constant field has 0. Independent realisations have not: their level is set by the largest structures,
+    so compare with it.
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ def max_cross_correlation(x: Tensor, target: Tensor) -> Tensor:
         power = _correlate(field.square(), window) - _correlate(field, window).square() / pixels
     floor = 1e-9 * pixels * field.square().mean((-2, -1), keepdim=True)
     normaliser = (power.clamp(min=floor) * template.square().sum()).sqrt()
-    return (covariance / normaliser).abs().amax((-2, -1))
+    correlation = torch.where(normaliser > 0, covariance / normaliser, 0.0)
+    return correlation.abs().amax((-2, -1))
 
 
 def pair_cross_correlations(samples: Tensor) -> Tensor:

@@ -169,8 +169,7 @@ def _pack(value: object, where: str, tensors: list[torch.Tensor]) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [_pack(part, f"{where}[{i}]", tensors) for i, part in enumerate(value)]
     raise TypeError(
-        f"`{where}` must be a tensor, a number, text, None, or a dict or list of them, "
-        f"got {type(value).__name__}"
+        f"`{where}` must be a tensor, a number, text, None, or a dict or list of them, got {type(value).__name__}"
     )
 
 

@@ -109,7 +109,7 @@ def _array(values: Iterable[Any]) -> NDArray[np.float64]:
 def _plot(
     axes: Axes, abscissa: list[float], curves: dict[str, Any], *, positive: bool = False, factor: float = 1.0
 ) -> None:
-    """Draw the group's curves: a band for other real fields, thin lines for samples, a thick target."""
+    """Draw the curves of all groups: a band for other real fields, thin lines for samples, a thick target."""
     x = np.array(abscissa, dtype=float)
     for name in ("reference", "gaussian", "samples", "target"):
         if name not in curves:

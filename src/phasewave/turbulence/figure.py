@@ -116,7 +116,7 @@ def _fit(panels: list[_Panel]) -> tuple[list[_Panel], float]:
 
     def height(count: int) -> float:
         room = WIDTH - 2 * MARGIN - _BAR - _GAP * (count - 1)
-        return min(room / sum(panel.aspect for panel in panels[:count]), 4.8)
+        return min(room / sum(panel.aspect for panel in panels[:count]), 6.0)
 
     count = min(4, len(panels))
     while count < len(panels) and height(count + 1) >= 3.2:

@@ -160,7 +160,7 @@ def _measure(fields: Tensor, target: Tensor) -> dict[str, Any]:
 def _curves(target: Tensor, groups: dict[str, Tensor]) -> dict[str, Any]:
     bands = log_bands(target.shape, n_bands=24)
     present = ~torch.isnan(band_spectrum(target, bands))
-    mean, scale = target.mean(), target.std(correction=0)
+    mean, scale = float(target.mean()), float(target.std(correction=0))
     bins = torch.linspace(-5, 5, 51, dtype=torch.float64)
     separations = dyadic_separations(target.shape)
     levels = torch.linspace(-3, 3, 25, dtype=torch.float64)

@@ -64,9 +64,7 @@ class GaussianModel:
         self.spectrum = (periodogram + _reflected(periodogram)) / 2
 
     def __repr__(self) -> str:
-        return (
-            f"GaussianModel(shape={self.shape}, mean={float(self.mean):.4g}, variance={self.variance():.4g})"
-        )
+        return f"GaussianModel(shape={self.shape}, mean={float(self.mean):.4g}, variance={self.variance():.4g})"
 
     def variance(self) -> float:
         """Return R(0), the variance of a pixel (the field's own variance over space)."""
@@ -127,9 +125,7 @@ class GaussianModel:
         coloured = torch.fft.irfft2(torch.fft.rfft2(noise) * kept, s=noise.shape[-2:])
         return coloured + self.mean.to(noise)
 
-    def sample(
-        self, n_samples: int, *, seed: int | torch.Generator, shape: Sequence[int] | None = None
-    ) -> Tensor:
+    def sample(self, n_samples: int, *, seed: int | torch.Generator, shape: Sequence[int] | None = None) -> Tensor:
         """Draw independent samples.
 
         Sample i is a function of (seed, i) alone, to the last bit: it does not depend on ``n_samples``. Nor
@@ -193,9 +189,7 @@ def _reflected(spectrum: Tensor) -> Tensor:
 
 def _interpolation(n: int, new: int) -> Tensor:
     """Return the (new, n) matrix of the triangular kernel between two periodic frequency axes."""
-    distance = (
-        torch.arange(new, dtype=torch.float64)[:, None] / new - torch.arange(n, dtype=torch.float64) / n
-    )
+    distance = torch.arange(new, dtype=torch.float64)[:, None] / new - torch.arange(n, dtype=torch.float64) / n
     distance = (distance - distance.round()).abs() * min(n, new)
     weight = (1 - distance).clamp(min=0)
     return weight / weight.sum(1, keepdim=True)

@@ -102,6 +102,14 @@ class WaveletTransform(nn.Module):
         """
         real_field("x", x, self.shape, dtype=cast(Band, self.bands[0]).weights.dtype)
         axes = tuple(range(-len(self.shape), 0))
+        batch = x.shape[: axes[0]]
+        if 0 in batch:  # FFT libraries refuse an empty batch
+            sizes = [
+                (*batch, cast(Band, band).n_filters, *grid)
+                for band, grid in zip(self.bands, self.grids, strict=True)
+            ]
+            *scales, low = (x.new_zeros(size, dtype=x.dtype.to_complex()) for size in sizes)
+            return low.real.squeeze(axes[0] - 1), scales
         spectrum = torch.fft.fftn(x, dim=axes)
         *scales, low = (torch.fft.ifftn(band(spectrum), dim=axes) for band in self.bands)
         return low.real.squeeze(-len(axes) - 1), scales
@@ -131,6 +139,8 @@ class WaveletTransform(nn.Module):
         if len(coefficients) != len(self.bands) - 1:
             fail("coefficients", f"hold {len(self.bands) - 1} scales", len(coefficients))
         axes = tuple(range(-len(self.shape), 0))
+        if 0 in low.shape:
+            return low.new_zeros((*low.shape[: axes[0]], *self.shape))
         filtered = [*coefficients, low.unsqueeze(-len(axes) - 1)]
         spectra = [
             cast(Band, band).adjoint(torch.fft.fftn(z, dim=axes)) * (math.prod(self.shape) / math.prod(grid)) ** 2

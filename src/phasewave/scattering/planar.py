@@ -153,6 +153,8 @@ class Scattering2D(nn.Module):
         """
         real_field("x", x, self.shape, dtype=self.low.rows.dtype)
         batch = x.shape[:-2]
+        if 0 in batch:  # FFT libraries refuse an empty batch
+            return x.new_zeros((*batch, len(self.table), self.low.rows.shape[0], self.low.columns.shape[1]))
         fields = x.reshape(-1, *self.shape)
         area = self.n_filters * self.padded[0] * self.padded[1]
         step = max(1, self.chunk // area)

@@ -134,7 +134,7 @@ def read_field(
     if index is not None and (isinstance(index, bool) or not isinstance(index, int)):
         raise TypeError(f"`index` must be an integer, got {index!r}")
     if path is None:
-        embedded = resources.files("phasewave").joinpath("data", "vorticity_256.h5")
+        embedded = resources.files("phasewave") / "data" / "vorticity_256.h5"
         with resources.as_file(embedded) as file:
             return _read(file, EMBEDDED, dataset, index, dtype)
     return _read(Path(path), os.fspath(path), dataset, index, dtype)

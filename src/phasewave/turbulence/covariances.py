@@ -126,6 +126,7 @@ class ShiftedSums(nn.Module):
             for shift in row
         ]
         self.register_buffer("picks", torch.tensor(picks), persistent=False)
+        self.n_pairs = len(pairs)
         self.diagonal = all(i == k for i, k in pairs)
         whole = list(pairs) == [(i, i) for i in range(n_channels)]
         for name, side in (("first", 0), ("second", 1)):
@@ -147,21 +148,51 @@ class ShiftedSums(nn.Module):
         """
         if self.first is not None:
             a, b = a.index_select(1, self.first), b.index_select(1, self.second)
-        return self._contract((a * b.conj()) @ self.phases_1)
+        return self.summed(a * b.conj())
 
     def energy(self, a: torch.Tensor) -> torch.Tensor:
         """The same as ``forward(a, a)``, with real products."""
         if self.first is not None:
             a = a.index_select(1, self.first)
-        parts = torch.view_as_real(a)
-        power = (parts * parts).sum(-1)
         table = torch.view_as_real(self.phases_1).flatten(-2)
-        return self._contract(torch.view_as_complex((power @ table).unflatten(-1, (-1, 2))))
+        rows = torch.view_as_complex((square(a) @ table).unflatten(-1, (-1, 2)))
+        return self._contracted(rows)
 
-    def _contract(self, rows: torch.Tensor) -> torch.Tensor:
+    def summed(self, product: torch.Tensor) -> torch.Tensor:
+        """Sums of given products, one channel a pair: shape ``(n, n_pairs, m_0, m_1)``."""
+        return self._contracted(product @ self.phases_1)
+
+    def spread(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Conjugate of the gradient of `summed` with respect to its products, outside autograd."""
+        steps_0, steps_1 = self.phases_0.shape[1], self.phases_1.shape[1]
+        values = gradient.new_zeros((len(gradient), self.n_pairs * steps_1 * steps_0))
+        values = values.index_add_(1, self.picks, gradient.conj()).unflatten(1, (-1, steps_1, steps_0))
+        return (self.phases_0 @ values.mT) @ self.phases_1.T
+
+    def _contracted(self, rows: torch.Tensor) -> torch.Tensor:
         """Sum over the axis 0 of ``(n, pairs, m_0, steps_1)`` and pick the shifts."""
-        sums = rows.transpose(-1, -2) @ self.phases_0
+        sums = rows.mT @ self.phases_0
         return sums.flatten(1).index_select(1, self.picks)
+
+
+def square(z: torch.Tensor) -> torch.Tensor:
+    """``|z|^2`` of complex ``z``: the real products alone."""
+    value: torch.Tensor = _Square.apply(z)
+    return value
+
+
+class _Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(z)
+        parts = torch.view_as_real(z)
+        squares = parts * parts
+        return squares[..., 0] + squares[..., 1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        (z,) = ctx.saved_tensors
+        return z * (2 * gradient).to(z.dtype)
 
 
 class PairSums(nn.Module):

@@ -85,6 +85,11 @@ class Pyramid(nn.Module):
         if key not in self.bands:
             self.bands[key] = Band(self.bank.wavelets[scale], self.shape, grid, dtype=self.dtype)
 
+    def band(self, scale: int, grid: Shape) -> Band:
+        """The filters of a scale onto a grid that was added."""
+        band: Band = self.bands[_key(scale, grid)]
+        return band
+
     def forward(self, spectrum: torch.Tensor, scale: int, grid: Shape) -> torch.Tensor:
         """Spectra of the coefficients of a scale on a grid that was added.
 
@@ -98,7 +103,7 @@ class Pyramid(nn.Module):
         torch.Tensor
             Complex, shape ``(n, n_angles, *grid)``.
         """
-        product: torch.Tensor = self.bands[_key(scale, grid)](spectrum)
+        product: torch.Tensor = self.band(scale, grid)(spectrum)
         return product
 
 

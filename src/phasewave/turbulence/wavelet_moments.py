@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from phasewave.core.phases import modulus
+from phasewave.core.phases import modulus, phase_harmonic
 from phasewave.turbulence.covariances import Covariances, Shape
-from phasewave.turbulence.harmonics import phase_harmonics
+from phasewave.turbulence.harmonics import harmonic_sums, modulus_spectrum
 from phasewave.turbulence.moment_table import Channel, Moment
 from phasewave.turbulence.pyramid import Pyramid
 
@@ -69,19 +69,15 @@ class WaveletMoments(nn.Module):
         self.register_buffer("counts", torch.tensor(counts, dtype=pyramid.dtype), persistent=False)
         self.units = self._units()
 
-    def _units(self) -> list[tuple[int, list[int], list[int]]]:
-        """Scale, harmonics >= 2 on one grid, and the numbers of their pairs: what is made and used at once."""
+    def _units(self) -> list[tuple[int, Shape, list[int]]]:
+        """Scale, grid, and the numbers of the pairs with its harmonics there, rising: what is made at once."""
         units: dict[tuple[int, Shape], list[int]] = defaultdict(list)
-        for scale, k in sorted(self.grids):
-            if k >= 2:
-                units[scale, self.grids[scale, k]].append(k)
+        for number, (_, second) in enumerate(self.pairs):
+            if second[1] >= 2:
+                units[second[0], self.grids[second]].append(number)
         return [
-            (
-                scale,
-                harmonics,
-                [n for n, (_, b) in enumerate(self.pairs) if b[0] == scale and b[1] in harmonics],
-            )
-            for (scale, _), harmonics in units.items()
+            (scale, grid, sorted(numbers, key=lambda number: self.pairs[number][1][1]))
+            for (scale, grid), numbers in units.items()
         ]
 
     def forward(
@@ -110,9 +106,9 @@ class WaveletMoments(nn.Module):
         for number, (a, b) in enumerate(self.pairs):
             if b[1] < 2:
                 sums[number] = self.covariances[number](layers[a], layers[b])
-        for scale, harmonics, numbers in self.units:
+        for scale, grid, numbers in self.units:
             firsts = [layers[self.pairs[number][0]] for number in numbers]
-            sums |= zip(numbers, self._chunked(spectrum, scale, harmonics, numbers, firsts, chunk), strict=True)
+            sums |= zip(numbers, self._chunked(spectrum, scale, grid, numbers, firsts, chunk), strict=True)
         return torch.cat([sums[number] for number in range(len(self.pairs))], dim=-1) / self.counts
 
     def _add_layers(
@@ -125,25 +121,23 @@ class WaveletMoments(nn.Module):
         coefficients = self.pyramid(spectrum, scale, self.grids[scale, 1])
         layers[scale, 1] = coefficients
         if (scale, 0) in self.grids:
-            size = modulus(torch.fft.ifft2(coefficients))
-            if means is None:
-                mean = size.mean((-2, -1), keepdim=True)
-            else:
+            mean = None
+            if means is not None:
                 channels = [Channel("wavelet", scale, angle, 0) for angle in range(self.n_angles)]
                 mean = torch.stack([means[channel] for channel in channels])[:, None, None]
-            layers[scale, 0] = torch.fft.fft2(size - mean)
+            layers[scale, 0] = modulus_spectrum(coefficients, mean)
 
     def _chunked(
         self,
         spectrum: torch.Tensor,
         scale: int,
-        harmonics: list[int],
+        grid: Shape,
         numbers: list[int],
         firsts: list[torch.Tensor],
         chunk: int | None,
     ) -> list[torch.Tensor]:
         if chunk is None:
-            return self._unit(scale, harmonics, numbers, spectrum, *firsts)
+            return list(self._unit(scale, grid, numbers, spectrum, *firsts))
         parts = []
         for start in range(0, len(spectrum), chunk):
             some = slice(start, start + chunk)
@@ -151,7 +145,7 @@ class WaveletMoments(nn.Module):
                 checkpoint(
                     self._unit,
                     scale,
-                    harmonics,
+                    grid,
                     numbers,
                     spectrum[some],
                     *[first[some] for first in firsts],
@@ -162,16 +156,13 @@ class WaveletMoments(nn.Module):
         return [torch.cat(part) for part in zip(*parts, strict=True)]
 
     def _unit(
-        self, scale: int, harmonics: list[int], numbers: list[int], spectrum: torch.Tensor, *firsts: torch.Tensor
-    ) -> list[torch.Tensor]:
+        self, scale: int, grid: Shape, numbers: list[int], spectrum: torch.Tensor, *firsts: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         """Covariances of one scale's harmonics on one grid with the channels they pair with."""
-        grid = self.grids[scale, harmonics[0]]
-        fields = phase_harmonics(torch.fft.ifft2(self.pyramid(spectrum, scale, grid)), harmonics)
-        spectra = {k: torch.fft.fft2(field) for k, field in zip(harmonics, fields, strict=True)}
-        return [
-            self.covariances[number](first, spectra[self.pairs[number][1][1]])
-            for number, first in zip(numbers, firsts, strict=True)
-        ]
+        band = self.pyramid.band(scale, grid)
+        pairs = [(self.pairs[number][1][1], self.covariances[number].shifted) for number in numbers]
+        sums: tuple[torch.Tensor, ...] = harmonic_sums(spectrum, band, pairs, *firsts)
+        return sums
 
     @torch.no_grad()
     def statistics(self, spectrum: torch.Tensor) -> dict[Channel, tuple[torch.Tensor, torch.Tensor]]:
@@ -191,7 +182,7 @@ class WaveletMoments(nn.Module):
         for (scale, k), grid in self.grids.items():
             z = torch.fft.ifft2(self.pyramid(spectrum, scale, grid))
             power = torch.view_as_real(z).square().sum(-1).mean((0, -2, -1))
-            field = modulus(z) if k == 0 else phase_harmonics(z, [k])[0] if k > 1 else z
+            field = modulus(z) if k == 0 else phase_harmonic(z, k)
             mean = field.mean((0, -2, -1))
             deviation = (power - mean.abs() ** 2).clamp_min(0).sqrt()
             # Other channels pair with coefficients, which have no mean, so that theirs drops out.

@@ -1,0 +1,164 @@
+"""PhaseHarmonicMoments against pywph: the same moments, periodic boundary, normalised by a target.
+
+Run in an environment with the peers of ``benchmarks/requirements.txt``::
+
+    python benchmarks/moments.py            # the settings of the literature at 256x256; some minutes
+    python benchmarks/moments.py --quick    # 128x128
+
+Rows: number of complex moments, median wall seconds of pywph and of phasewave and the median of their ratio over
+interleaved rounds, the largest difference from pywph in float64 relative to the largest moment of the class (of
+the raw moments: float32 at each scale's own resolution, and float64 at full resolution), and the peak memory of
+forward + backward in processes of their own. pywph goes backward chunk by chunk, as its documentation does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from typing import NamedTuple
+
+import pywph
+import torch
+from timing import interleaved, peak_memory, ratio
+
+from phasewave.turbulence.moments import PhaseHarmonicMoments
+
+FULL = 10
+
+
+class Case(NamedTuple):
+    """One row of the table."""
+
+    size: int
+    n_scales: int
+    n_angles: int
+    rounds: int
+
+
+CASES = (Case(256, 7, 4, 5), Case(256, 5, 8, 3))
+QUICK = (Case(128, 5, 4, 5),)
+
+# The set-up may peak higher than it stays: count from what is resident.
+FIELD = """
+import os
+import torch
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
+torch.set_num_threads({threads})
+noise = torch.randn({size}, {size}, generator=torch.Generator().manual_seed({seed}))
+smooth = noise + noise.roll(1, 0) + noise.roll(1, 1) + noise.roll(2, 0)
+x = (smooth / smooth.std()).exp().sqrt()
+"""
+OURS = """
+from phasewave.turbulence.moments import PhaseHarmonicMoments
+moments = PhaseHarmonicMoments(({size}, {size}), n_scales={n_scales}, n_angles={n_angles}).standardized(x)
+leaf = x.clone().requires_grad_()
+start()
+base = resident()
+torch.view_as_real(moments(leaf)).square().sum().backward()
+"""
+PEER = """
+import pywph
+operator = pywph.WPHOp({size}, {size}, {n_scales}, L={n_angles}, dn=2)
+start()
+base = resident()
+leaf, n_chunks = operator.preconfigure(x.clone(), requires_grad=True)
+for number in range(n_chunks):
+    values, _ = operator.apply(leaf, number, norm="auto", ret_indices=True)
+    values.abs().square().sum().backward(retain_graph=True)
+"""
+
+
+def field(size: int, seed: int) -> torch.Tensor:
+    noise = torch.randn(size, size, generator=torch.Generator().manual_seed(seed))
+    smooth = noise + noise.roll(1, 0) + noise.roll(1, 1) + noise.roll(2, 0)
+    return (smooth / smooth.std()).exp().sqrt()
+
+
+def difference(moments: PhaseHarmonicMoments, values: torch.Tensor, expected: torch.Tensor) -> float:
+    kinds = [row.kind for row in moments.table]
+    errors = []
+    for kind in dict.fromkeys(kinds):
+        rows = [number for number, other in enumerate(kinds) if other == kind]
+        errors.append((values[rows] - expected[rows]).abs().max() / expected[rows].abs().max())
+    return float(max(errors))
+
+
+def differences(case: Case, x: torch.Tensor) -> tuple[float, float]:
+    """Of the fast path in float32 and of the full resolution in float64, from pywph in float64."""
+    shape, settings = (case.size, case.size), {"n_scales": case.n_scales, "n_angles": case.n_angles}
+    operator = pywph.WPHOp(*shape, case.n_scales, L=case.n_angles, dn=2, precision="double")
+    with torch.no_grad():
+        expected = operator.apply(x.double())
+        fast = PhaseHarmonicMoments(shape, **settings)
+        full = PhaseHarmonicMoments(shape, **settings, oversampling=FULL, dtype=torch.float64)
+        return (
+            difference(fast, fast(x).to(expected.dtype), expected),
+            difference(full, full(x.double()), expected),
+        )
+
+
+def measure(case: Case, threads: int) -> str:
+    size, n_scales, n_angles, rounds = case
+    x, y = field(size, 0), field(size, 1)
+    ours = PhaseHarmonicMoments((size, size), n_scales=n_scales, n_angles=n_angles).standardized(x)
+    operator = pywph.WPHOp(size, size, n_scales, L=n_angles, dn=2)
+    operator.apply(x, norm="auto")
+
+    def forward() -> None:
+        with torch.no_grad():
+            ours(y)
+
+    def peer_forward() -> None:
+        with torch.no_grad():
+            operator.apply(y, norm="auto")
+
+    def backward() -> None:
+        leaf = y.clone().requires_grad_()
+        torch.view_as_real(ours(leaf)).square().sum().backward()
+
+    def peer_backward() -> None:
+        leaf, n_chunks = operator.preconfigure(y.clone(), requires_grad=True)
+        for number in range(n_chunks):
+            values, _ = operator.apply(leaf, number, norm="auto", ret_indices=True)
+            values.abs().square().sum().backward(retain_graph=True)
+
+    seconds = interleaved(
+        {
+            "forward": forward,
+            "peer forward": peer_forward,
+            "backward": backward,
+            "peer backward": peer_backward,
+        },
+        rounds,
+    )
+    middle = {name: statistics.median(values) for name, values in seconds.items()}
+    fast, full = differences(case, y)
+    names = {"threads": threads, "size": size, "seed": 1, "n_scales": n_scales, "n_angles": n_angles}
+    memory = [peak_memory((FIELD + code).format(**names)) for code in (OURS, PEER)]
+    return (
+        f"| {size}x{size} J={n_scales} L={n_angles} dn=2 | {ours.n_moments} "
+        f"| {middle['peer forward']:.2f} / {middle['forward']:.3f} s "
+        f"= {ratio(seconds['peer forward'], seconds['forward']):.1f} x "
+        f"| {middle['peer backward']:.2f} / {middle['backward']:.3f} s "
+        f"= {ratio(seconds['peer backward'], seconds['backward']):.1f} x "
+        f"| {fast:.1e} | {full:.1e} | {memory[1]:.0f} / {memory[0]:.0f} MB |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="one small case")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(f"torch {torch.__version__}, {options.threads} thread(s); pywph / phasewave")
+    print("| case | moments | forward | forward+backward | fast float32 | full float64 | peak memory |")
+    print("|---|---|---|---|---|---|---|")
+    for case in QUICK if options.quick else CASES:
+        print(measure(case, options.threads), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,8 +13,8 @@ from phasewave.solve.lbfgs_state import LBFGSState
 from phasewave.solve.loop import Progress, minimize
 from phasewave.solve.result import Status
 from phasewave.turbulence.energy import MomentMatching, Statistics
-from phasewave.turbulence.gaussian import GaussianModel
-from phasewave.turbulence.whitening import SpectralWhitening
+from phasewave.turbulence.gaussian import GaussianModel, white_noise
+from phasewave.turbulence.preconditioner import SpectralPreconditioner
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class MaxEntropySampler:
 
     .. math:: L(x) = \sum_i w_i |\phi_i(x) - \phi_i(target)|^2 / \sum_i w_i |\phi_i(target)|^2,
 
-    in white-noise variables (`SpectralWhitening`). Moments are taken of fields in units of the target's
-    standard deviation about its mean.
+    in variables in which all scales converge alike (`SpectralPreconditioner`). Moments are taken of fields
+    in units of the target's standard deviation about its mean.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class MaxEntropySampler:
     max_evaluations : int
         Evaluations of the moments allowed to each sample.
     solver : LBFGS, optional
-        ``LBFGS()`` by default.
+        ``LBFGS(history_size=50)`` by default.
     chunk : int, optional
         Samples evaluated at a time; None for all at once. With 1, sample i of a seed is the same to the last
         bit whatever ``n_samples``.
@@ -97,8 +97,8 @@ class MaxEntropySampler:
         self.weights = weights
         self.tolerance = tolerance
         self.max_evaluations = max_evaluations
-        self.solver = LBFGS() if solver is None else solver
-        self.chunk = chunk
+        self.solver = LBFGS(history_size=50) if solver is None else solver
+        self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
 
     def sample(
         self,
@@ -148,16 +148,17 @@ class MaxEntropySampler:
             fail("field", "vary over space", "a constant field")
         target = ((exact - mean) / scale).to(field.dtype)
         model = GaussianModel(target)
-        whitening = SpectralWhitening(model)
+        preconditioner = SpectralPreconditioner(model)
         matching = self.matching(target)
 
-        def objective(white: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            losses, gradient = matching.value_and_gradient(whitening.colour(white))
-            return losses, whitening.colour(gradient)
+        def objective(variables: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            losses, gradient = matching.value_and_gradient(self._each(preconditioner.fields, variables))
+            return losses, self._each(preconditioner.fields, gradient)
 
         start = None
         if state is None:
-            start = whitening.whiten(model.sample(count, seed=seed))
+            noise = white_noise(count, field.shape, seed=seed).to(field.device)
+            start = self._each(lambda part: preconditioner.variables(model.colour(part)), noise).to(field.dtype)
         elif tuple(state.value.shape) != (count, *field.shape):
             fail("state", f"hold {count} fields of shape {tuple(field.shape)}", tuple(state.value.shape))
         result = minimize(
@@ -169,7 +170,7 @@ class MaxEntropySampler:
             callback=callback,
             state=state,
         )
-        samples = whitening.colour(result.value).to(torch.float64) * scale + mean
+        samples = self._each(preconditioner.fields, result.value.to(torch.float64)) * scale + mean
         return SamplerResult(
             samples=samples.to(field.dtype),
             status=result.status,
@@ -177,6 +178,11 @@ class MaxEntropySampler:
             history=result.history,
             n_evaluations=result.n_evaluations,
         )
+
+    def _each(self, function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        """Return a function of a batch, computed ``chunk`` samples at a time (FFTs round by the batch)."""
+        parts = x.split(len(x) if self.chunk is None else self.chunk)
+        return torch.cat([function(part.clone()) for part in parts])
 
     def matching(self, target: torch.Tensor) -> MomentMatching:
         """Return the loss for a target (H, W) of zero mean and unit variance."""

@@ -11,6 +11,7 @@ product an axis serves all shifts of all pairs.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -21,158 +22,6 @@ from torch import nn
 from phasewave.core.grids import signed_frequencies
 
 Shape = tuple[int, int]
-
-
-def crop(spectrum: torch.Tensor, shape: Shape) -> torch.Tensor:
-    """Keep the frequencies that a smaller grid carries, in FFT order on both.
-
-    Parameters
-    ----------
-    spectrum : torch.Tensor
-        Shape ``(..., n_0, n_1)``.
-    shape : pair of int
-        ``(m_0, m_1)``, at most ``(n_0, n_1)``.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape ``(..., m_0, m_1)``, the values unchanged.
-    """
-    if tuple(spectrum.shape[-2:]) == shape:
-        return spectrum
-    cut: torch.Tensor = _Crop.apply(spectrum, shape)
-    return cut
-
-
-def _halves(n: int, m: int) -> list[tuple[slice, slice]]:
-    """Where the non-negative and the negative frequencies of ``m`` lie on ``n`` and on ``m`` points."""
-    positive, negative = (m + 1) // 2, m // 2
-    return [(slice(0, positive), slice(0, positive)), (slice(n - negative, n), slice(positive, m))]
-
-
-class _Crop(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, spectrum: torch.Tensor, shape: Shape) -> torch.Tensor:
-        ctx.shape = tuple(spectrum.shape[-2:])
-        out = spectrum.new_empty((*spectrum.shape[:-2], *shape))
-        for source_0, target_0 in _halves(ctx.shape[0], shape[0]):
-            for source_1, target_1 in _halves(ctx.shape[1], shape[1]):
-                out[..., target_0, target_1] = spectrum[..., source_0, source_1]
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _Embed.apply(gradient, ctx.shape), None
-
-
-class _Embed(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, spectrum: torch.Tensor, shape: Shape) -> torch.Tensor:
-        ctx.shape = tuple(spectrum.shape[-2:])
-        out = spectrum.new_zeros((*spectrum.shape[:-2], *shape))
-        for target_0, source_0 in _halves(shape[0], ctx.shape[0]):
-            for target_1, source_1 in _halves(shape[1], ctx.shape[1]):
-                out[..., target_0, target_1] = spectrum[..., source_0, source_1]
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _Crop.apply(gradient, ctx.shape), None
-
-
-class ShiftedSums(nn.Module):
-    r"""Sums of cross-spectra against the phases of a set of shifts, for pairs of channels of two stacks.
-
-    Parameters
-    ----------
-    pairs : sequence of (int, int)
-        The channel of the first and of the second stack, one a covariance.
-    shifts : sequence of sequence of (int, int)
-        The shifts of each covariance, in pixels of the field, axis 0 first.
-    grid, field : pair of int
-        Sizes of the spectra, and of the field, whose pixels are the unit of the shifts.
-    n_channels : int
-        Channels of each stack.
-    dtype : torch.dtype
-        Real dtype.
-    """
-
-    phases_0: torch.Tensor
-    phases_1: torch.Tensor
-    picks: torch.Tensor
-    first: torch.Tensor
-    second: torch.Tensor
-
-    def __init__(
-        self,
-        pairs: Sequence[tuple[int, int]],
-        shifts: Sequence[Sequence[tuple[int, int]]],
-        grid: Shape,
-        field: Shape,
-        *,
-        n_channels: int,
-        dtype: torch.dtype,
-    ) -> None:
-        super().__init__()
-        steps = [sorted({shift[axis] for row in shifts for shift in row}) for axis in range(2)]
-        for axis in range(2):
-            angle = 2 * math.pi / field[axis] * signed_frequencies(grid[axis]).to(torch.float64)
-            phase = angle[:, None] * torch.tensor(steps[axis], dtype=torch.float64)
-            table = torch.polar(torch.ones_like(phase), phase).to(dtype.to_complex())
-            self.register_buffer(f"phases_{axis}", table, persistent=False)
-        picks = [
-            (number * len(steps[1]) + steps[1].index(shift[1])) * len(steps[0]) + steps[0].index(shift[0])
-            for number, row in enumerate(shifts)
-            for shift in row
-        ]
-        self.register_buffer("picks", torch.tensor(picks), persistent=False)
-        self.n_pairs = len(pairs)
-        self.diagonal = all(i == k for i, k in pairs)
-        whole = list(pairs) == [(i, i) for i in range(n_channels)]
-        for name, side in (("first", 0), ("second", 1)):
-            index = None if whole else torch.tensor([pair[side] for pair in pairs])
-            self.register_buffer(name, index, persistent=False)
-
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """Sums over frequency of ``a conj(b)`` times the phases.
-
-        Parameters
-        ----------
-        a, b : torch.Tensor
-            Complex spectra, shape ``(n, n_channels, m_0, m_1)``.
-
-        Returns
-        -------
-        torch.Tensor
-            Complex, shape ``(n, n_shifts_in_all)``, the shifts of the first covariance first.
-        """
-        if self.first is not None:
-            a, b = a.index_select(1, self.first), b.index_select(1, self.second)
-        return self.summed(a * b.conj())
-
-    def energy(self, a: torch.Tensor) -> torch.Tensor:
-        """The same as ``forward(a, a)``, with real products."""
-        if self.first is not None:
-            a = a.index_select(1, self.first)
-        table = torch.view_as_real(self.phases_1).flatten(-2)
-        rows = torch.view_as_complex((square(a) @ table).unflatten(-1, (-1, 2)))
-        return self._contracted(rows)
-
-    def summed(self, product: torch.Tensor) -> torch.Tensor:
-        """Sums of given products, one channel a pair: shape ``(n, n_pairs, m_0, m_1)``."""
-        return self._contracted(product @ self.phases_1)
-
-    def spread(self, gradient: torch.Tensor) -> torch.Tensor:
-        """Conjugate of the gradient of `summed` with respect to its products, outside autograd."""
-        steps_0, steps_1 = self.phases_0.shape[1], self.phases_1.shape[1]
-        values = gradient.new_zeros((len(gradient), self.n_pairs * steps_1 * steps_0))
-        values = values.index_add_(1, self.picks, gradient.conj()).unflatten(1, (-1, steps_1, steps_0))
-        return (self.phases_0 @ values.mT) @ self.phases_1.T
-
-    def _contracted(self, rows: torch.Tensor) -> torch.Tensor:
-        """Sum over the axis 0 of ``(n, pairs, m_0, steps_1)`` and pick the shifts."""
-        sums = rows.mT @ self.phases_0
-        return sums.flatten(1).index_select(1, self.picks)
 
 
 def square(z: torch.Tensor) -> torch.Tensor:
@@ -195,41 +44,176 @@ class _Square(torch.autograd.Function):
         return z * (2 * gradient).to(z.dtype)
 
 
-class PairSums(nn.Module):
-    """Sums over frequency of ``a conj(b)`` for chosen pairs of the channels of two stacks: one matrix product.
+def cropped_and_joined(finer: torch.Tensor | None, own: torch.Tensor) -> torch.Tensor:
+    """Cut spectra to the frequencies of a smaller grid and put the spectra that live there behind them.
 
     Parameters
     ----------
-    pairs : sequence of (int, int)
-        The channel of the first and of the second stack.
-    n_channels : int
-        Channels of the second stack.
+    finer : torch.Tensor, optional
+        Spectra on a grid at least as fine, in FFT order, shape ``(n, layers, n_channels, n_0, n_1)``.
+    own : torch.Tensor
+        Shape ``(n, n_channels, m_0, m_1)``.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(n, layers + 1, n_channels, m_0, m_1)``, the values unchanged.
+    """
+    if finer is None:
+        return own[:, None]
+    joined: torch.Tensor = _CropAndJoin.apply(finer, own)
+    return joined
+
+
+def _quarters(fine: torch.Size, coarse: torch.Size) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """Where the frequencies of each pair of signs lie on the fine and on the coarse grid."""
+    axes = []
+    for n, m in zip(fine[-2:], coarse[-2:], strict=True):
+        positive, negative = (m + 1) // 2, m // 2
+        low, high = slice(0, positive), slice(positive, m)
+        axes.append([(low, low), (slice(n - negative, n), high)])
+    return [((..., a, c), (..., b, d)) for (a, b), (c, d) in itertools.product(*axes)]
+
+
+class _CropAndJoin(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, finer: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        ctx.fine = finer.shape
+        n_layers = finer.shape[1]
+        joined = own.new_empty((len(own), n_layers + 1, *own.shape[1:]))
+        joined[:, n_layers] = own
+        for source, target in _quarters(finer.shape, own.shape):
+            joined[:, :n_layers][target] = finer[source]
+        return joined
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return _Separate.apply(gradient, ctx.fine)
+
+
+class _Separate(torch.autograd.Function):
+    """The adjoint of `_CropAndJoin`."""
+
+    @staticmethod
+    def forward(ctx: Any, joined: torch.Tensor, fine: torch.Size) -> tuple[torch.Tensor, torch.Tensor]:
+        n_layers = fine[1]
+        kept = joined[:, :n_layers]
+        if kept.shape == fine:
+            return kept.contiguous(), joined[:, n_layers].contiguous()
+        finer = joined.new_zeros(fine)
+        for target, source in _quarters(fine, joined.shape):
+            finer[target] = kept[source]
+        return finer, joined[:, n_layers].contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, finer: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return _CropAndJoin.apply(finer, own), None
+
+
+class ShiftedSums(nn.Module):
+    r"""Sums over frequency of products of spectra against the phases of sets of shifts, one set a channel.
+
+    Parameters
+    ----------
+    shifts : sequence of sequence of (int, int)
+        The shifts of each channel, in pixels of the field, axis 0 first.
+    grid, field : pair of int
+        Sizes of the spectra, and of the field, whose pixels are the unit of the shifts.
+    dtype : torch.dtype
+        Real dtype.
     """
 
+    phases_0: torch.Tensor
+    phases_1: torch.Tensor
     picks: torch.Tensor
 
-    def __init__(self, pairs: Sequence[tuple[int, int]], *, n_channels: int) -> None:
+    def __init__(
+        self, shifts: Sequence[Sequence[tuple[int, int]]], grid: Shape, field: Shape, *, dtype: torch.dtype
+    ) -> None:
         super().__init__()
-        picks = torch.tensor([i * n_channels + k for i, k in pairs])
-        self.register_buffer("picks", picks, persistent=False)
+        self.n_channels = len(shifts)
+        steps = [sorted({shift[axis] for row in shifts for shift in row}) for axis in range(2)]
+        for axis in range(2):
+            angle = 2 * math.pi / field[axis] * signed_frequencies(grid[axis]).to(torch.float64)
+            phase = angle[:, None] * torch.tensor(steps[axis], dtype=torch.float64)
+            table = torch.polar(torch.ones_like(phase), phase).to(dtype.to_complex())
+            self.register_buffer(f"phases_{axis}", table, persistent=False)
+        picks = [
+            (number * len(steps[1]) + steps[1].index(shift[1])) * len(steps[0]) + steps[0].index(shift[0])
+            for number, row in enumerate(shifts)
+            for shift in row
+        ]
+        self.register_buffer("picks", torch.tensor(picks), persistent=False)
 
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """Sums of complex spectra of shape ``(n, n_channels, m_0, m_1)``; returns ``(n, n_pairs)``."""
-        gram = a.flatten(2) @ b.flatten(2).mH
-        return gram.flatten(1).index_select(1, self.picks)
+    def forward(self, product: torch.Tensor) -> torch.Tensor:
+        """Sums of complex products of shape ``(n, n_channels, m_0, m_1)``; returns ``(n, shifts in all)``."""
+        return self._contracted(product @ self.phases_1)
+
+    def of_energy(self, power: torch.Tensor) -> torch.Tensor:
+        """The same of real products."""
+        table = torch.view_as_real(self.phases_1).flatten(-2)
+        return self._contracted(torch.view_as_complex((power @ table).unflatten(-1, (-1, 2))))
+
+    def spread(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Conjugate of the gradient of `forward` with respect to its products, outside autograd."""
+        steps_0, steps_1 = self.phases_0.shape[1], self.phases_1.shape[1]
+        values = gradient.new_zeros((len(gradient), self.n_channels * steps_1 * steps_0))
+        values = values.index_add_(1, self.picks, gradient.conj()).unflatten(1, (-1, steps_1, steps_0))
+        return (self.phases_0 @ values.mT) @ self.phases_1.T
+
+    def _contracted(self, rows: torch.Tensor) -> torch.Tensor:
+        """Sum over the axis 0 of ``(n, n_channels, m_0, steps_1)`` and pick the shifts."""
+        sums = rows.mT @ self.phases_0
+        return sums.flatten(1).index_select(1, self.picks)
+
+
+def cross_sums(a: torch.Tensor, b: torch.Tensor, shifts: ShiftedSums) -> torch.Tensor:
+    """Shifted sums of ``a conj(b)``, the channels of ``b`` paired with those of every layer of ``a``.
+
+    Parameters
+    ----------
+    a : torch.Tensor
+        Complex, shape ``(n, layers, n_channels, m_0, m_1)``.
+    b : torch.Tensor
+        Complex, shape ``(n, n_channels, m_0, m_1)``.
+    shifts : ShiftedSums
+        Of ``layers * n_channels`` channels.
+
+    Returns
+    -------
+    torch.Tensor
+        Complex, shape ``(n, shifts in all)``.
+    """
+    sums: torch.Tensor = _CrossSums.apply(a, b, shifts)
+    return sums
+
+
+class _CrossSums(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor, shifts: ShiftedSums) -> torch.Tensor:
+        ctx.shifts = shifts
+        ctx.save_for_backward(a, b)
+        return shifts((a * b.conj_physical()[:, None]).flatten(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+        a, b = ctx.saved_tensors
+        spread = ctx.shifts.spread(gradient).unflatten(1, a.shape[1:3])
+        return (spread.conj() * b[:, None]), (spread * a).sum(1), None
 
 
 class Covariances(nn.Module):
-    """The covariances of two stacks of channels: zero shifts by one matrix product, shifts by their phases.
+    """The covariances of the channels of several layers with those of one: zero shifts by one matrix product.
 
     Parameters
     ----------
-    rows : sequence of (int, int, (int, int))
-        Channel of the first stack, channel of the second, shift: one a moment.
+    rows : sequence of (int, int, int, (int, int))
+        Layer and channel of the first field, channel of the second, shift: one a moment. A pair with shifts
+        is of equal channels.
     grid, field : pair of int
-        Sizes of the coarser of the two spectra, and of the field.
-    n_channels : int
-        Channels of each stack.
+        Sizes of the spectra, and of the field.
+    n_layers, n_channels : int
+        Layers of the first, channels of each.
     dtype : torch.dtype
         Real dtype.
 
@@ -239,53 +223,55 @@ class Covariances(nn.Module):
         Which row each output is.
     """
 
+    picks: torch.Tensor
+
     def __init__(
         self,
-        rows: Sequence[tuple[int, int, tuple[int, int]]],
+        rows: Sequence[tuple[int, int, int, tuple[int, int]]],
         grid: Shape,
         field: Shape,
         *,
+        n_layers: int,
         n_channels: int,
         dtype: torch.dtype,
     ) -> None:
         super().__init__()
-        self.grid = grid
-        by_pair: dict[tuple[int, int], list[int]] = {}
-        for number, (i, k, _) in enumerate(rows):
-            by_pair.setdefault((i, k), []).append(number)
-        moved = {pair for i, k, shift in rows if shift != (0, 0) for pair in [(i, k)]}
-        # A few unshifted pairs are cheaper one by one than as a product of all with all.
-        alone = [pair for pair in by_pair if pair not in moved]
-        if len(alone) <= n_channels:
-            alone = []
-        together = [pair for pair in by_pair if pair not in alone]
-        self.order = [number for pair in (*together, *alone) for number in by_pair[pair]]
-        self.shifted = self.paired = None
-        if together:
-            shifts = [[rows[number][2] for number in by_pair[pair]] for pair in together]
-            self.shifted = ShiftedSums(together, shifts, grid, field, n_channels=n_channels, dtype=dtype)
-        if alone:
-            self.paired = PairSums(alone, n_channels=n_channels)
+        moved = {layer for layer, _, _, shift in rows if shift != (0, 0)}
+        self.layers = slice(min(moved, default=0), max(moved, default=-1) + 1)
+        sets: list[list[int]] = [[] for _ in range((self.layers.stop - self.layers.start) * n_channels)]
+        together = []
+        for number, (layer, a, b, _) in enumerate(rows):
+            if a == b and layer in moved:
+                sets[(layer - self.layers.start) * n_channels + a].append(number)
+            else:
+                together.append(number)
+        self.order = [*itertools.chain.from_iterable(sets), *together]
+        self.shifted = None
+        if moved:
+            shifts = [[rows[number][3] for number in numbers] for numbers in sets]
+            self.shifted = ShiftedSums(shifts, grid, field, dtype=dtype)
+        picks = [(rows[n][0] * n_channels + rows[n][1]) * n_channels + rows[n][2] for n in together]
+        self.register_buffer("picks", torch.tensor(picks, dtype=torch.int64), persistent=False)
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Sums over frequency; divide by the number of points of both to have covariances.
 
         Parameters
         ----------
-        a, b : torch.Tensor
-            Spectra on their own grids, shape ``(n, n_channels, ...)``; the same tensor for one field.
+        a : torch.Tensor
+            Spectra, shape ``(n, n_layers, n_channels, m_0, m_1)``.
+        b : torch.Tensor
+            Spectra, shape ``(n, n_channels, m_0, m_1)``.
 
         Returns
         -------
         torch.Tensor
             Complex, shape ``(n, len(rows))``, in the order `order`.
         """
-        same = a is b
-        a = crop(a, self.grid)
-        b = a if same else crop(b, self.grid)
         sums = []
         if self.shifted is not None:
-            sums.append(self.shifted.energy(a) if same and self.shifted.diagonal else self.shifted(a, b))
-        if self.paired is not None:
-            sums.append(self.paired(a, b))
+            sums.append(cross_sums(a[:, self.layers], b, self.shifted))
+        if len(self.picks):
+            gram = a.flatten(3).flatten(1, 2) @ b.flatten(2).mH
+            sums.append(gram.flatten(1).index_select(1, self.picks))
         return torch.cat(sums, dim=-1)

@@ -1,22 +1,20 @@
 r"""Cross-spectra with phase harmonics, and spectra of moduli: the costly steps, each with a lean backward pass.
 
-Both keep few fields and work in place. With :math:`z = |z| e^{i\varphi}`, a gradient ``g`` of :math:`[z]^k` gives
-:math:`e^{i\varphi}(\mathrm{Re}\, h + i k\, \mathrm{Im}\, h)` with :math:`h = g\, e^{-ik\varphi}`; where ``z = 0`` it
-is 0. Second derivatives go through the plain definitions, `plain_harmonic_sums` and `plain_modulus_spectrum`.
+Both keep few fields and work in place. With :math:`z = |z| e^{i\varphi}`, a gradient ``g`` of :math:`[z]^k`
+gives :math:`e^{i\varphi}(\mathrm{Re}\, h + i k\, \mathrm{Im}\, h)` with :math:`h = g\, e^{-ik\varphi}`; where
+X
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from phasewave.core.fourier import Band
 from phasewave.core.phases import modulus, phase_harmonic
 from phasewave.turbulence.covariances import ShiftedSums
-
-Pairs = Sequence[tuple[int, ShiftedSums]]
 
 
 def plain_modulus_spectrum(coefficients: torch.Tensor, mean: torch.Tensor | None) -> torch.Tensor:
@@ -44,18 +42,44 @@ def modulus_spectrum(coefficients: torch.Tensor, mean: torch.Tensor | None) -> t
     return spectrum
 
 
+class Unit(NamedTuple):
+    """Harmonics of one scale on a grid, and what they are paired with.
+
+    Attributes
+    ----------
+    band : Band
+        Gives the coefficients of all orientations on the grid.
+    harmonics : tuple of int
+        Rising.
+    sums : tuple of ShiftedSums
+        The shifts of the pair of each harmonic.
+    slots : tuple of int
+        Which of the given first spectra each is paired with.
+    numbers : tuple of int
+        What the caller calls the pairs.
+    """
+
+    band: Band
+    harmonics: tuple[int, ...]
+    sums: tuple[ShiftedSums, ...]
+    slots: tuple[int, ...]
+    numbers: tuple[int, ...]
+
+
 def plain_harmonic_sums(
-    spectrum: torch.Tensor, band: Band, pairs: Pairs, *firsts: torch.Tensor
+    spectrum: torch.Tensor, units: tuple[Unit, ...], *firsts: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
     """What `harmonic_sums` computes, in differentiable steps."""
-    z = torch.fft.ifft2(band(spectrum))
-    return tuple(
-        sums(first, torch.fft.fft2(phase_harmonic(z, k))) for (k, sums), first in zip(pairs, firsts, strict=True)
-    )
+    values = []
+    for unit in units:
+        z = torch.fft.ifft2(unit.band(spectrum))
+        for k, sums, slot in zip(unit.harmonics, unit.sums, unit.slots, strict=True):
+            values.append(sums(firsts[slot] * torch.fft.fft2(phase_harmonic(z, k)).conj()))
+    return tuple(values)
 
 
 def harmonic_sums(
-    spectrum: torch.Tensor, band: Band, pairs: Pairs, *firsts: torch.Tensor
+    spectrum: torch.Tensor, units: tuple[Unit, ...], *firsts: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
     r"""Cross-spectra of channels with the phase harmonics of the same orientations, summed at shifts.
 
@@ -63,19 +87,17 @@ def harmonic_sums(
     ----------
     spectrum : torch.Tensor
         FFT of the fields, shape ``(n, H, W)``.
-    band : Band
-        Gives the coefficients ``z`` of all orientations on a grid.
-    pairs : sequence of (int, ShiftedSums)
-        The harmonics ``k >= 1``, rising, and the shifts at which each is paired.
+    units : tuple of Unit
+        The harmonics, all on one grid.
     firsts : torch.Tensor
-        Spectra of the channels that each is paired with, shape ``(n, n_channels, *grid)``.
+        Spectra of the channels they are paired with, shape ``(n, n_channels, *grid)``.
 
     Returns
     -------
     tuple of torch.Tensor
-        ``sums(first, fft2([z]^k))`` of every pair.
+        Shifted sums of ``first conj(fft2([z]^k))``, one a pair, unit after unit.
     """
-    sums: tuple[torch.Tensor, ...] = _HarmonicSums.apply(spectrum, band, tuple(pairs), *firsts)
+    sums: tuple[torch.Tensor, ...] = _HarmonicSums.apply(spectrum, units, *firsts)
     return sums
 
 
@@ -121,54 +143,55 @@ class _ModulusSpectrum(torch.autograd.Function):
 
 
 class _HarmonicSums(torch.autograd.Function):
-    """With ``Q = [z]^-k``, ``ifft2(Q)`` is the conjugate of ``fft2([z]^k)``: no conjugation is ever carried out."""
+    """With ``Q = [z]^-k``, ``ifft2(Q)`` is the conjugate of ``fft2([z]^k)``: nothing needs conjugation."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        spectrum: torch.Tensor,
-        band: Band,
-        pairs: tuple[tuple[int, ShiftedSums], ...],
-        *firsts: torch.Tensor,
+        ctx: Any, spectrum: torch.Tensor, units: tuple[Unit, ...], *firsts: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        z = torch.fft.ifft2(band.apply_(spectrum, 0, band.n_filters))
-        size, inverse = _inverse_size(z)
-        phase = z.conj().resolve_conj().mul_(inverse.to(z.dtype))
-        size = size.to(z.dtype)
-        sums, harmonics = [], []
-        power, last = phase, 1
-        for (k, shifts), first in zip(pairs, firsts, strict=True):
-            power, last = _raised(power, last, phase, k)
-            harmonic = torch.fft.ifft2(power * size, norm="forward")
-            harmonics.append(harmonic)
-            sums.append(shifts.summed(harmonic * first))
-        ctx.band, ctx.pairs = band, pairs
-        ctx.save_for_backward(spectrum, phase, *harmonics, *firsts)
-        return tuple(sums)
+        values, kept = [], []
+        scratch = torch.empty_like(firsts[0])
+        for unit in units:
+            z = torch.fft.ifft2(unit.band.apply_(spectrum, 0, unit.band.n_filters))
+            size, inverse = _inverse_size(z)
+            phase = z.conj_physical_().mul_(inverse.to(z.dtype))
+            size = size.to(z.dtype)
+            kept.append(phase)
+            power, last = phase, 1
+            for k, sums, slot in zip(unit.harmonics, unit.sums, unit.slots, strict=True):
+                power, last = _raised(power, last, phase, k)
+                kept.append(torch.fft.ifft2(torch.mul(power, size, out=scratch), norm="forward"))
+                values.append(sums(torch.mul(kept[-1], firsts[slot], out=scratch)))
+        ctx.units, ctx.n_firsts = units, len(firsts)
+        ctx.save_for_backward(spectrum, *firsts, *kept)
+        return tuple(values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        spectrum, phase, *rest = ctx.saved_tensors
-        harmonics, firsts = rest[: len(ctx.pairs)], rest[len(ctx.pairs) :]
+        spectrum, *rest = ctx.saved_tensors
+        firsts, kept = rest[: ctx.n_firsts], iter(rest[ctx.n_firsts :])
         if torch.is_grad_enabled():
-            inputs = (spectrum, ctx.band, ctx.pairs, *firsts)
-            return tuple(_replay(plain_harmonic_sums, inputs, gradients))
-        total = torch.zeros_like(phase)
-        real, imaginary = torch.view_as_real(total).unbind(-1)
-        of_firsts: list[torch.Tensor | None] = []
-        power, last = phase, 1
-        for (k, shifts), gradient, harmonic, first in zip(ctx.pairs, gradients, harmonics, firsts, strict=True):
-            spread = shifts.spread(gradient)
-            power, last = _raised(power, last, phase, k)
-            inner = torch.fft.ifft2(first * spread, norm="forward").mul_(power)
-            of_firsts.append(spread.mul_(harmonic).conj())
-            parts = torch.view_as_real(inner)
-            real.add_(parts[..., 0])
-            imaginary.add_(parts[..., 1], alpha=k)
-        of_field = torch.fft.fft2(total.mul_(phase.conj()), norm="forward")
+            return tuple(_replay(plain_harmonic_sums, (spectrum, ctx.units, *firsts), gradients))
         of_spectrum = torch.zeros_like(spectrum)
-        ctx.band.accumulate_adjoint_(of_field, of_spectrum, 0, ctx.band.n_filters)
-        return of_spectrum, None, None, *of_firsts
+        # Conjugates of the gradients: they add up without conjugating any term.
+        of_firsts = [torch.zeros_like(first) for first in firsts]
+        left = iter(gradients)
+        for unit in ctx.units:
+            phase = next(kept)
+            total = torch.zeros_like(phase)
+            real, imaginary = torch.view_as_real(total).unbind(-1)
+            power, last = phase, 1
+            for k, sums, slot in zip(unit.harmonics, unit.sums, unit.slots, strict=True):
+                spread = sums.spread(next(left))
+                of_firsts[slot].addcmul_(spread, next(kept))
+                power, last = _raised(power, last, phase, k)
+                inner = torch.fft.ifft2(spread.mul_(firsts[slot]), norm="forward").mul_(power)
+                parts = torch.view_as_real(inner)
+                real.add_(parts[..., 0])
+                imaginary.add_(parts[..., 1], alpha=k)
+            of_field = torch.fft.fft2(total.mul_(phase.conj()), norm="forward")
+            unit.band.accumulate_adjoint_(of_field, of_spectrum, 0, unit.band.n_filters)
+        return of_spectrum, None, *(gradient.conj_physical_() for gradient in of_firsts)
 
 
 def _raised(power: torch.Tensor, last: int, phase: torch.Tensor, k: int) -> tuple[torch.Tensor, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import nn
@@ -87,8 +88,7 @@ class Pyramid(nn.Module):
 
     def band(self, scale: int, grid: Shape) -> Band:
         """The filters of a scale onto a grid that was added."""
-        band: Band = self.bands[_key(scale, grid)]
-        return band
+        return cast(Band, self.bands[_key(scale, grid)])
 
     def forward(self, spectrum: torch.Tensor, scale: int, grid: Shape) -> torch.Tensor:
         """Spectra of the coefficients of a scale on a grid that was added.

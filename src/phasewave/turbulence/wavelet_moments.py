@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from phasewave.core.phases import modulus, phase_harmonic
-from phasewave.turbulence.covariances import Covariances, Shape
-from phasewave.turbulence.harmonics import harmonic_sums, modulus_spectrum
+from phasewave.turbulence.covariances import Covariances, Shape, ShiftedSums, cropped_and_joined, square
+from phasewave.turbulence.harmonics import Unit, harmonic_sums, modulus_spectrum
 from phasewave.turbulence.moment_table import Channel, Moment
 from phasewave.turbulence.pyramid import Pyramid
 
@@ -24,14 +25,16 @@ class WaveletMoments(nn.Module):
     """Covariances between wavelet channels of a table.
 
     The coefficients and the modulus of a scale live on the grid of its level, a harmonic ``k`` on that of level
-    ``scale - log2(k)``, where the wavelets of its own frequency live; a pair meets on the coarser grid.
+    ``scale - log2(k)``, where the wavelets of its own frequency live; a pair meets on the coarser grid. Three
+    kinds of pairs: a field with itself; moduli with the coefficients or the modulus of the same or a coarser
+    scale; coefficients with a harmonic ``k >= 2`` of a coarser scale, of the same orientation.
 
     Parameters
     ----------
     pyramid : Pyramid
         The wavelet transform; the filters that the rows need are added to it.
     rows : sequence of Moment
-        Rows of wavelet channels; a harmonic ``k >= 2`` may be second only, after a channel of ``k`` 0 or 1.
+        Rows of wavelet channels, of those kinds.
     n_angles : int
         Orientations.
 
@@ -45,40 +48,70 @@ class WaveletMoments(nn.Module):
 
     def __init__(self, pyramid: Pyramid, rows: Sequence[Moment], *, n_angles: int) -> None:
         super().__init__()
-        self.pyramid, self.n_angles = pyramid, n_angles
+        self.pyramid, self.n_angles, self.rows = pyramid, n_angles, rows
         grouped: dict[tuple[Layer, Layer], list[int]] = defaultdict(list)
         for number, row in enumerate(rows):
             grouped[_layer(row.first), _layer(row.second)].append(number)
-        self.pairs = list(grouped)
-        used = sorted({layer for pair in self.pairs for layer in pair})
-        self.grids = {layer: pyramid.levels[_level(layer)] for layer in used}
-        self.grids |= {(scale, 1): pyramid.levels[scale] for scale, k in used if k == 0}
-        for (scale, _), grid in self.grids.items():
-            pyramid.add(scale, grid)
+        self.layers = list(dict.fromkeys(layer for pair in grouped for layer in pair))
+        for layer in self.layers:
+            pyramid.add(layer[0], self._grid(layer))
+        self.scales = sorted({scale for scale, k in self.layers if k < 2})
 
-        self.covariances = nn.ModuleList()
         self.order: list[int] = []
-        counts = []
-        for (a, b), numbers in grouped.items():
-            members = [(rows[n].first.angle, rows[n].second.angle, rows[n].shift) for n in numbers]
-            grid = min(self.grids[a], self.grids[b], key=math.prod)
-            covariances = Covariances(members, grid, pyramid.shape, n_channels=n_angles, dtype=pyramid.dtype)
-            self.covariances.append(covariances)
-            self.order.extend(numbers[local] for local in covariances.order)
-            counts += len(numbers) * [float(math.prod(self.grids[a])) * math.prod(self.grids[b])]
-        self.register_buffer("counts", torch.tensor(counts, dtype=pyramid.dtype), persistent=False)
-        self.units = self._units()
+        counts: list[int] = []
+        self.own = [a for a, b in grouped if a == b]
+        self.own_sums = nn.ModuleList()
+        for layer in self.own:
+            self.own_sums.append(self._shifted_sums(grouped[layer, layer]))
+        self.phases = [(a, b) for a, b in grouped if b[1] >= 2]
+        self.phase_sums = nn.ModuleList(self._shifted_sums(grouped[pair]) for pair in self.phases)
+        for a, b in [(layer, layer) for layer in self.own] + self.phases:
+            self.order += self._by_angle(grouped[a, b])
+            counts += len(grouped[a, b]) * [self._points(a) * self._points(b)]
 
-    def _units(self) -> list[tuple[int, Shape, list[int]]]:
-        """Scale, grid, and the numbers of the pairs with its harmonics there, rising: what is made at once."""
-        units: dict[tuple[int, Shape], list[int]] = defaultdict(list)
-        for number, (_, second) in enumerate(self.pairs):
-            if second[1] >= 2:
-                units[second[0], self.grids[second]].append(number)
-        return [
-            (scale, grid, sorted(numbers, key=lambda number: self.pairs[number][1][1]))
-            for (scale, grid), numbers in units.items()
-        ]
+        crossed = [(a, b) for a, b in grouped if a != b and b[1] < 2]
+        self.stacked = any(a[0] != b[0] for a, b in crossed)
+        self.seconds = sorted({b for _, b in crossed})
+        self.covariances = nn.ModuleList()
+        for second in self.seconds:
+            numbers = [number for a, b in crossed if b == second for number in grouped[a, b]]
+            self.covariances.append(covariances := self._covariances(second, numbers))
+            ordered = [numbers[local] for local in covariances.order]
+            self.order += ordered
+            counts += [self._points(_layer(rows[n].first)) * self._points(second) for n in ordered]
+        self.register_buffer("counts", torch.tensor(counts, dtype=pyramid.dtype), persistent=False)
+
+    def _grid(self, layer: Layer) -> Shape:
+        scale, harmonic = layer
+        return self.pyramid.levels[max(0, math.floor(scale - math.log2(max(1, harmonic))))]
+
+    def _points(self, layer: Layer) -> int:
+        return math.prod(self._grid(layer))
+
+    def _by_angle(self, numbers: Sequence[int]) -> list[int]:
+        return sorted(numbers, key=lambda number: self.rows[number].first.angle)
+
+    def _shifted_sums(self, numbers: Sequence[int]) -> ShiftedSums:
+        shifts: list[list[tuple[int, int]]] = [[] for _ in range(self.n_angles)]
+        for number in numbers:
+            shifts[self.rows[number].first.angle].append(self.rows[number].shift)
+        grid = self._grid(_layer(self.rows[numbers[0]].second))
+        return ShiftedSums(shifts, grid, self.pyramid.shape, dtype=self.pyramid.dtype)
+
+    def _covariances(self, second: Layer, numbers: Sequence[int]) -> Covariances:
+        finest = 0 if self.stacked else second[0]
+        members = []
+        for number in numbers:
+            row = self.rows[number]
+            members.append((row.first.scale - finest, row.first.angle, row.second.angle, row.shift))
+        return Covariances(
+            members,
+            self._grid(second),
+            self.pyramid.shape,
+            n_layers=second[0] - finest + 1,
+            n_channels=self.n_angles,
+            dtype=self.pyramid.dtype,
+        )
 
     def forward(
         self, spectrum: torch.Tensor, means: dict[Channel, torch.Tensor] | None, chunk: int | None
@@ -100,69 +133,74 @@ class WaveletMoments(nn.Module):
             Complex, shape ``(n, n_rows)``.
         """
         layers: dict[Layer, torch.Tensor] = {}
-        for scale in sorted({scale for scale, k in self.grids if k < 2}):
-            self._add_layers(layers, spectrum, scale, means)
-        sums: dict[int, torch.Tensor] = {}
-        for number, (a, b) in enumerate(self.pairs):
-            if b[1] < 2:
-                sums[number] = self.covariances[number](layers[a], layers[b])
-        for scale, grid, numbers in self.units:
-            firsts = [layers[self.pairs[number][0]] for number in numbers]
-            sums |= zip(numbers, self._chunked(spectrum, scale, grid, numbers, firsts, chunk), strict=True)
-        return torch.cat([sums[number] for number in range(len(self.pairs))], dim=-1) / self.counts
+        for scale in self.scales:
+            layers[scale, 1] = coefficients = self.pyramid(spectrum, scale, self._grid((scale, 1)))
+            if self.stacked or (scale, 0) in self.layers:
+                layers[scale, 0] = modulus_spectrum(coefficients, self._mean(scale, means))
+        sums = [
+            cast(ShiftedSums, shifted).of_energy(square(layers[layer]))
+            for layer, shifted in zip(self.own, self.own_sums, strict=True)
+        ]
+        sums += self._harmonics(spectrum, layers, chunk)
 
-    def _add_layers(
-        self,
-        layers: dict[Layer, torch.Tensor],
-        spectrum: torch.Tensor,
-        scale: int,
-        means: dict[Channel, torch.Tensor] | None,
-    ) -> None:
-        coefficients = self.pyramid(spectrum, scale, self.grids[scale, 1])
-        layers[scale, 1] = coefficients
-        if (scale, 0) in self.grids:
-            mean = None
-            if means is not None:
-                channels = [Channel("wavelet", scale, angle, 0) for angle in range(self.n_angles)]
-                mean = torch.stack([means[channel] for channel in channels])[:, None, None]
-            layers[scale, 0] = modulus_spectrum(coefficients, mean)
+        moduli, top = None, -1
+        for second, covariances in zip(self.seconds, self.covariances, strict=True):
+            scale = second[0]
+            if self.stacked:
+                for level in range(top + 1, scale + 1):
+                    moduli = cropped_and_joined(moduli, layers[level, 0])
+            elif scale != top:
+                moduli = layers[scale, 0][:, None]
+            top = scale
+            sums.append(covariances(moduli, layers[second]))
+        return torch.cat(sums, dim=-1) / self.counts
 
-    def _chunked(
-        self,
-        spectrum: torch.Tensor,
-        scale: int,
-        grid: Shape,
-        numbers: list[int],
-        firsts: list[torch.Tensor],
-        chunk: int | None,
+    def _mean(self, scale: int, means: dict[Channel, torch.Tensor] | None) -> torch.Tensor | None:
+        if means is None:
+            return None
+        channels = [Channel("wavelet", scale, angle, 0) for angle in range(self.n_angles)]
+        return torch.stack([means[channel] for channel in channels])[:, None, None]
+
+    def _harmonics(
+        self, spectrum: torch.Tensor, layers: dict[Layer, torch.Tensor], chunk: int | None
     ) -> list[torch.Tensor]:
-        if chunk is None:
-            return list(self._unit(scale, grid, numbers, spectrum, *firsts))
-        parts = []
-        for start in range(0, len(spectrum), chunk):
-            some = slice(start, start + chunk)
-            parts.append(
-                checkpoint(
-                    self._unit,
-                    scale,
-                    grid,
-                    numbers,
-                    spectrum[some],
-                    *[first[some] for first in firsts],
-                    use_reentrant=False,
-                    preserve_rng_state=False,
-                )
-            )
-        return [torch.cat(part) for part in zip(*parts, strict=True)]
+        """Sums of the pairs with harmonics: all scales of a grid at once, or some samples of one scale."""
+        parts: dict[int, list[torch.Tensor]] = defaultdict(list)
+        step = len(spectrum) if chunk is None else chunk
+        for numbers in self._batches(by_scale=chunk is not None):
+            for start in range(0, len(spectrum), step):
+                some = slice(start, start + step)
+                firsts = {a: layers[a][some] for a in dict.fromkeys(self.phases[n][0] for n in numbers)}
+                slots = list(firsts)
+                units = self._units(numbers, slots)
+                arguments = (spectrum[some], units, *firsts.values())
+                if chunk is None:
+                    values = harmonic_sums(*arguments)
+                else:
+                    values = checkpoint(harmonic_sums, *arguments, use_reentrant=False, preserve_rng_state=False)
+                for number, value in zip((n for unit in units for n in unit.numbers), values, strict=True):
+                    parts[number].append(value)
+        return [torch.cat(parts[number]) for number in range(len(self.phases))]
 
-    def _unit(
-        self, scale: int, grid: Shape, numbers: list[int], spectrum: torch.Tensor, *firsts: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
-        """Covariances of one scale's harmonics on one grid with the channels they pair with."""
-        band = self.pyramid.band(scale, grid)
-        pairs = [(self.pairs[number][1][1], self.covariances[number].shifted) for number in numbers]
-        sums: tuple[torch.Tensor, ...] = harmonic_sums(spectrum, band, pairs, *firsts)
-        return sums
+    def _batches(self, *, by_scale: bool) -> list[list[int]]:
+        """Numbers of the pairs with harmonics that are computed at once."""
+        batches: dict[tuple[Shape, int], list[int]] = defaultdict(list)
+        for number, (_, second) in enumerate(self.phases):
+            batches[self._grid(second), second[0] if by_scale else 0].append(number)
+        return list(batches.values())
+
+    def _units(self, numbers: Sequence[int], slots: Sequence[Layer]) -> tuple[Unit, ...]:
+        """One unit a scale, its harmonics rising."""
+        units = []
+        for scale in dict.fromkeys(self.phases[number][1][0] for number in numbers):
+            members = [number for number in numbers if self.phases[number][1][0] == scale]
+            members.sort(key=lambda number: self.phases[number][1][1])
+            band = self.pyramid.band(scale, self._grid(self.phases[members[0]][1]))
+            harmonics = tuple(self.phases[number][1][1] for number in members)
+            at = tuple(slots.index(self.phases[number][0]) for number in members)
+            sums = tuple(cast(ShiftedSums, self.phase_sums[number]) for number in members)
+            units.append(Unit(band, harmonics, sums, at, tuple(members)))
+        return tuple(units)
 
     @torch.no_grad()
     def statistics(self, spectrum: torch.Tensor) -> dict[Channel, tuple[torch.Tensor, torch.Tensor]]:
@@ -179,9 +217,9 @@ class WaveletMoments(nn.Module):
             Of pairs of tensors with no axes.
         """
         result = {}
-        for (scale, k), grid in self.grids.items():
-            z = torch.fft.ifft2(self.pyramid(spectrum, scale, grid))
-            power = torch.view_as_real(z).square().sum(-1).mean((0, -2, -1))
+        for scale, k in self.layers:
+            z = torch.fft.ifft2(self.pyramid(spectrum, scale, self._grid((scale, k))))
+            power = square(z).mean((0, -2, -1))
             field = modulus(z) if k == 0 else phase_harmonic(z, k)
             mean = field.mean((0, -2, -1))
             deviation = (power - mean.abs() ** 2).clamp_min(0).sqrt()
@@ -192,10 +230,15 @@ class WaveletMoments(nn.Module):
         return result
 
 
+def _recomputed(
+    spectrum: torch.Tensor, units: tuple[Unit, ...], *firsts: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """`harmonic_sums`, done again in the backward pass instead of keeping its fields."""
+    values: tuple[torch.Tensor, ...] = checkpoint(
+        harmonic_sums, spectrum, units, *firsts, use_reentrant=False, preserve_rng_state=False
+    )
+    return values
+
+
 def _layer(channel: Channel) -> Layer:
     return channel.scale, channel.harmonic
-
-
-def _level(layer: Layer) -> int:
-    scale, harmonic = layer
-    return max(0, math.floor(scale - math.log2(max(1, harmonic))))

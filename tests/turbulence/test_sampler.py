@@ -226,3 +226,16 @@ def test_a_state_of_other_fields_is_refused():
 def test_moments_of_a_wrong_shape_are_named():
     with pytest.raises(ValueError, match=r"`moments` must map fields \(n, H, W\) to moments \(n, n_moments\)"):
         MaxEntropySampler(lambda x: x.mean((-2, -1))).sample(smooth((16, 16), 0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tolerance": -1e-3}, r"`tolerance` must be a number >= 0, got -0.001"),
+        ({"max_evaluations": 0}, r"`max_evaluations` must be an integer >= 1, got 0"),
+        ({"chunk": 0}, r"`chunk` must be an integer >= 1, got 0"),
+    ],
+)
+def test_bad_settings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MaxEntropySampler(power_spectrum, **arguments)

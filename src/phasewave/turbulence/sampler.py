@@ -75,6 +75,11 @@ class MaxEntropySampler:
         Samples evaluated at a time; None for all at once. With 1, sample i of a seed is the same to the last
         bit whatever ``n_samples``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of its range.
+
     Examples
     --------
     >>> field = GaussianModel(torch.randn(32, 32).cumsum(0)).sample(1, seed=1)[0]
@@ -95,8 +100,10 @@ class MaxEntropySampler:
     ) -> None:
         self.moments = moments
         self.weights = weights
+        if not tolerance >= 0.0:
+            fail("tolerance", "be a number >= 0", tolerance)
         self.tolerance = tolerance
-        self.max_evaluations = max_evaluations
+        self.max_evaluations = integer("max_evaluations", max_evaluations, minimum=1)
         self.solver = LBFGS(history_size=50) if solver is None else solver
         self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
 

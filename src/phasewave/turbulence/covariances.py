@@ -167,39 +167,34 @@ class ShiftedSums(nn.Module):
         return sums.flatten(1).index_select(1, self.picks)
 
 
-def cross_sums(a: torch.Tensor, b: torch.Tensor, shifts: ShiftedSums) -> torch.Tensor:
-    """Shifted sums of ``a conj(b)``, the channels of ``b`` paired with those of every layer of ``a``.
-
-    Parameters
-    ----------
-    a : torch.Tensor
-        Complex, shape ``(n, layers, n_channels, m_0, m_1)``.
-    b : torch.Tensor
-        Complex, shape ``(n, n_channels, m_0, m_1)``.
-    shifts : ShiftedSums
-        Of ``layers * n_channels`` channels.
-
-    Returns
-    -------
-    torch.Tensor
-        Complex, shape ``(n, shifts in all)``.
-    """
-    sums: torch.Tensor = _CrossSums.apply(a, b, shifts)
-    return sums
-
-
 class _CrossSums(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor, shifts: ShiftedSums) -> torch.Tensor:
-        ctx.shifts = shifts
-        ctx.save_for_backward(a, b)
-        return shifts((a * b.conj_physical()[:, None]).flatten(1, 2))
+    """Shifted sums of the products of some layers with a field, and the Gram matrix of all layers with it."""
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+    def forward(
+        ctx: Any, a: torch.Tensor, b: torch.Tensor, shifts: ShiftedSums | None, layers: slice
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        ctx.shifts, ctx.layers = shifts, layers
+        ctx.save_for_backward(a, b)
+        conjugate = b.conj_physical()
+        gram = a.flatten(3).flatten(1, 2) @ conjugate.flatten(2).mT
+        if shifts is None:
+            return gram.new_zeros((len(a), 0)), gram
+        return shifts((a[:, layers] * conjugate[:, None]).flatten(1, 2)), gram
+
+    @staticmethod
+    def backward(
+        ctx: Any, of_sums: torch.Tensor, of_gram: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, None, None]:
         a, b = ctx.saved_tensors
-        spread = ctx.shifts.spread(gradient).unflatten(1, a.shape[1:3])
-        return (spread.conj() * b[:, None]), (spread * a).sum(1), None
+        of_a = (of_gram @ b.flatten(2)).view(a.shape)
+        of_b = (of_gram.mH @ a.flatten(3).flatten(1, 2)).view(b.shape)
+        if ctx.shifts is not None:
+            some = a[:, ctx.layers]
+            spread = ctx.shifts.spread(of_sums).unflatten(1, some.shape[1:3])
+            of_b = of_b + (spread * some).sum(1)
+            of_a[:, ctx.layers].add_(spread.conj() * b[:, None])
+        return of_a, of_b, None, None
 
 
 class Covariances(nn.Module):
@@ -268,10 +263,5 @@ class Covariances(nn.Module):
         torch.Tensor
             Complex, shape ``(n, len(rows))``, in the order `order`.
         """
-        sums = []
-        if self.shifted is not None:
-            sums.append(cross_sums(a[:, self.layers], b, self.shifted))
-        if len(self.picks):
-            gram = a.flatten(3).flatten(1, 2) @ b.flatten(2).mH
-            sums.append(gram.flatten(1).index_select(1, self.picks))
-        return torch.cat(sums, dim=-1)
+        sums, gram = _CrossSums.apply(a, b, self.shifted, self.layers)
+        return torch.cat([sums, gram.flatten(1).index_select(1, self.picks)], dim=-1)

@@ -165,21 +165,18 @@ class WaveletMoments(nn.Module):
         self, spectrum: torch.Tensor, layers: dict[Layer, torch.Tensor], chunk: int | None
     ) -> list[torch.Tensor]:
         """Sums of the pairs with harmonics: all scales of a grid at once, or some samples of one scale."""
-        parts: dict[int, list[torch.Tensor]] = defaultdict(list)
-        step = len(spectrum) if chunk is None else chunk
+        parts: dict[int, list[torch.Tensor]] = {}
         for numbers in self._batches(by_scale=chunk is not None):
-            for start in range(0, len(spectrum), step):
-                some = slice(start, start + step)
-                firsts = {a: layers[a][some] for a in dict.fromkeys(self.phases[n][0] for n in numbers)}
-                slots = list(firsts)
-                units = self._units(numbers, slots)
-                arguments = (spectrum[some], units, *firsts.values())
-                if chunk is None:
-                    values = harmonic_sums(*arguments)
-                else:
-                    values = checkpoint(harmonic_sums, *arguments, use_reentrant=False, preserve_rng_state=False)
-                for number, value in zip((n for unit in units for n in unit.numbers), values, strict=True):
-                    parts[number].append(value)
+            firsts = {a: layers[a] for a in dict.fromkeys(self.phases[n][0] for n in numbers)}
+            units = self._units(numbers, list(firsts))
+            if chunk is None:
+                results = [harmonic_sums(spectrum, units, *firsts.values())]
+            else:
+                pieces = zip(*(x.split(chunk) for x in (spectrum, *firsts.values())), strict=True)
+                results = [_recomputed(piece, units, *some) for piece, *some in pieces]
+            ordered = [number for unit in units for number in unit.numbers]
+            for number, *values in zip(ordered, *results, strict=True):
+                parts[number] = values
         return [torch.cat(parts[number]) for number in range(len(self.phases))]
 
     def _batches(self, *, by_scale: bool) -> list[list[int]]:

@@ -26,6 +26,18 @@ def random(*shape, dtype=torch.complex128, seed=0):
     return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
+CLOSED_FORMS = {
+    -3: lambda z: z.conj() ** 3 / z.abs() ** 2,
+    -2: lambda z: z.conj() ** 2 / z.abs(),
+    -1: lambda z: z.conj(),
+    0: lambda z: z.abs().to(z.dtype),
+    1: lambda z: z,
+    2: lambda z: z**2 / z.abs(),
+    3: lambda z: z**3 / z.abs() ** 2,
+    4: lambda z: z**4 / z.abs() ** 3,
+}
+
+
 class TestModulus:
     @pytest.mark.parametrize("dtype", COMPLEX)
     def test_equals_abs(self, dtype):
@@ -85,24 +97,13 @@ class TestModulus:
 
 
 class TestPhaseHarmonic:
-    CLOSED_FORMS = {
-        -3: lambda z: z.conj() ** 3 / z.abs() ** 2,
-        -2: lambda z: z.conj() ** 2 / z.abs(),
-        -1: lambda z: z.conj(),
-        0: lambda z: z.abs().to(z.dtype),
-        1: lambda z: z,
-        2: lambda z: z**2 / z.abs(),
-        3: lambda z: z**3 / z.abs() ** 2,
-        4: lambda z: z**4 / z.abs() ** 3,
-    }
-
     @pytest.mark.parametrize("dtype", COMPLEX)
     @pytest.mark.parametrize("k", CLOSED_FORMS)
     def test_closed_forms(self, k, dtype):
         z = random(4, 5, dtype=dtype)
         result = phase_harmonic(z, k)
         assert result.dtype == dtype
-        torch.testing.assert_close(result, self.CLOSED_FORMS[k](z), rtol=16 * EPSILON[dtype], atol=0)
+        torch.testing.assert_close(result, CLOSED_FORMS[k](z), rtol=16 * EPSILON[dtype], atol=0)
 
     @settings(max_examples=40, deadline=None, derandomize=True)
     @given(k=st.integers(-37, 37), phase=st.floats(-math.pi, math.pi), radius=st.floats(1e-6, 1e6))

@@ -43,7 +43,5 @@ def reference(case: dict) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    arrays = {
-        f"{name}_{key}": array for name, case in CASES.items() for key, array in reference(case).items()
-    }
+    arrays = {f"{name}_{key}": array for name, case in CASES.items() for key, array in reference(case).items()}
     np.savez_compressed(Path(__file__).with_name("kymatio_reference.npz"), **arrays)

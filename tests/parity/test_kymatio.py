@@ -46,7 +46,7 @@ def orders(transform: Scattering2D) -> torch.Tensor:
 
 
 def test_outputs_equal_kymatio_at_equal_filters(parity):
-    """An output of order m passed m + 1 filters of kymatio: the factor ROUNDED^(m+1), and nothing else, is undone."""
+    """Order m passed m + 1 filters of kymatio: the factor ROUNDED^(m+1), and nothing else, is undone."""
     transform, x, s, _ = parity
     ours = transform(x)
     assert ours.shape == s.shape

@@ -77,7 +77,7 @@ def pooled_moduli(spectrum: torch.Tensor, leaves: Layer, chunk: int) -> torch.Te
     torch.Tensor
         Real, shape ``(batch, n_paths, h, w)``.
     """
-    pooled: torch.Tensor = _PooledModuli.apply(spectrum, leaves, chunk)
+    pooled: torch.Tensor = _PooledModuli.apply(spectrum.resolve_conj().contiguous(), leaves, chunk)
     return pooled
 
 
@@ -88,7 +88,6 @@ class _PooledModuli(torch.autograd.Function):
     def forward(ctx: Any, spectrum: torch.Tensor, leaves: Layer, chunk: int) -> torch.Tensor:
         ctx.leaves, ctx.chunk = leaves, chunk
         keep = ctx.needs_input_grad[0]
-        spectrum = spectrum.contiguous()
         saved, pooled = [spectrum], []
         for leaf in leaves:
             for group in leaf.groups(spectrum.shape[0], chunk):

@@ -292,16 +292,19 @@ def test_a_device_is_chosen_by_name():
 
 
 def test_progress_tells_rate_and_time_left(monkeypatch):
-    clock = iter([0.0, 5.0, 20.0])
+    # The loss falls as 1.6 / n^2, so 1e-3 is reached at n = 40; 0.25 evaluations a second.
+    clock = iter([0.0, 4.0, 12.0, 24.0, 36.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     console = Console(record=True, width=200, force_terminal=False, file=io.StringIO())
     with EvaluationProgress(console, max_evaluations=100, tolerance=1e-3) as live:
-        for n_evaluations, loss in ((1, 0.5), (3, 0.25), (11, 0.125)):
+        for n_evaluations, loss in ((1, 1.6), (2, 0.4), (4, 0.1), (7, 0.2), (10, 9e-4)):
             live.update([n_evaluations, 1], [loss, 1e-4], [None, "converged"])
         text = console.export_text()
     assert text.splitlines() == [
-        "evaluation 1/100: loss 5.00e-01 (goal 1e-03), 1 of 2 samples open",
-        "evaluation 11/100: loss 1.25e-01 (goal 1e-03), 1 of 2 samples open, 0.50/s, at most 2 min 58 s left",
+        "evaluation 1/100: loss 1.60e+00 (goal 1e-03), 1 of 2 samples open",
+        "evaluation 4/100: loss 1.00e-01 (goal 1e-03), 1 of 2 samples open, 0.25/s, about 2 min 24 s left",
+        "evaluation 7/100: loss 2.00e-01 (goal 1e-03), 1 of 2 samples open, 0.25/s, about 6 min 12 s left",
+        "evaluation 10/100: loss 9.00e-04 (goal 1e-03), 1 of 2 samples open, 0.25/s, about 0 s left",
     ]
 
 

@@ -48,6 +48,24 @@ def test_every_class_equals_its_definition(shape):
     assert scaled_error(moments, moments.standardized(x)(y), fixed) < 1e-11
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_a_class_alone_is_what_it_is_among_others(kind):
+    x, y = fields(2, (32, 40))
+    every = build(classes=ALL, n_angles=4).standardized(x)
+    rows = [n for n, row in enumerate(every.table) if row.kind == kind]
+    alone = build(classes=(kind,), n_angles=4).standardized(x)
+    assert [every.table[n] for n in rows] == list(alone.table)
+    torch.testing.assert_close(alone(y), every(y)[rows], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_angles", [1, 2, 8])
+def test_numbers_of_angles(n_angles):
+    moments = build(n_angles=n_angles, shift_angles=3, classes=ALL, oversampling=FULL)
+    x = fields(1, (32, 40))[0]
+    expected = moments_at_full_resolution(x, moments.table, moments.family)
+    assert scaled_error(moments, moments(x), expected) < 1e-11
+
+
 @pytest.mark.parametrize("shape", [(128, 128), (100, 135)])
 def test_each_scale_at_its_resolution_is_near_full_resolution(shape):
     settings = {"n_scales": 5, "n_angles": 3, "n_shifts": 1, "classes": (*PYWPH_CLASSES, "C00")}
@@ -228,7 +246,7 @@ def test_copies_and_state():
         (lambda: build(chunk=0), ValueError, "`chunk` must be an integer >= 1"),
         (lambda: build(dtype=torch.float16), TypeError, "`dtype` must be torch.float32 or torch.float64"),
         (lambda: build()(torch.zeros(32, 41, dtype=F64)), ValueError, r"`x` must have last axes \(32, 40\)"),
-        (lambda: build()(torch.zeros(32, 40)), TypeError, "`x` must be of dtype torch.float64, got torch.float32"),
+        (lambda: build()(torch.zeros(32, 40)), TypeError, "`x` must be of dtype torch.float64 like the module"),
         (
             lambda: build()(torch.zeros(32, 40, dtype=torch.complex128)),
             TypeError,
@@ -241,3 +259,12 @@ def test_copies_and_state():
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_conversion_to_another_dtype():
+    x, y = fields(2, (32, 40))
+    single = build(classes=ALL, dtype=torch.float32).standardized(x.float())
+    double = build(classes=ALL).standardized(x)
+    converted = single.to(F64)
+    assert converted(y).dtype == torch.complex128
+    assert scaled_error(double, converted(y), double(y)) < 1e-5

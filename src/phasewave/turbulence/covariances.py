@@ -123,8 +123,8 @@ class ShiftedSums(nn.Module):
         Real dtype.
     """
 
-    phases_0: torch.Tensor
-    phases_1: torch.Tensor
+    parts_0: torch.Tensor
+    parts_1: torch.Tensor
     picks: torch.Tensor
 
     def __init__(
@@ -136,8 +136,9 @@ class ShiftedSums(nn.Module):
         for axis in range(2):
             angle = 2 * math.pi / field[axis] * signed_frequencies(grid[axis]).to(torch.float64)
             phase = angle[:, None] * torch.tensor(steps[axis], dtype=torch.float64)
-            table = torch.polar(torch.ones_like(phase), phase).to(dtype.to_complex())
-            self.register_buffer(f"phases_{axis}", table, persistent=False)
+            # Kept as pairs of reals, which `Module.to(dtype)` converts.
+            parts = torch.stack((phase.cos(), phase.sin()), dim=-1).to(dtype)
+            self.register_buffer(f"parts_{axis}", parts, persistent=False)
         picks = [
             (number * len(steps[1]) + steps[1].index(shift[1])) * len(steps[0]) + steps[0].index(shift[0])
             for number, row in enumerate(shifts)
@@ -145,25 +146,31 @@ class ShiftedSums(nn.Module):
         ]
         self.register_buffer("picks", torch.tensor(picks), persistent=False)
 
+    @property
+    def phases(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Phases of the shifts on each axis, complex, shape ``(m, steps)``."""
+        return torch.view_as_complex(self.parts_0), torch.view_as_complex(self.parts_1)
+
     def forward(self, product: torch.Tensor) -> torch.Tensor:
         """Sums of complex products of shape ``(n, n_channels, m_0, m_1)``; returns ``(n, shifts in all)``."""
-        return self._contracted(product @ self.phases_1)
+        return self._contracted(product @ self.phases[1])
 
     def of_energy(self, power: torch.Tensor) -> torch.Tensor:
         """The same of real products."""
-        table = torch.view_as_real(self.phases_1).flatten(-2)
-        return self._contracted(torch.view_as_complex((power @ table).unflatten(-1, (-1, 2))))
+        rows = (power @ self.parts_1.flatten(-2)).unflatten(-1, (-1, 2))
+        return self._contracted(torch.view_as_complex(rows))
 
     def spread(self, gradient: torch.Tensor) -> torch.Tensor:
         """Conjugate of the gradient of `forward` with respect to its products, outside autograd."""
-        steps_0, steps_1 = self.phases_0.shape[1], self.phases_1.shape[1]
+        phases_0, phases_1 = self.phases
+        steps_0, steps_1 = phases_0.shape[1], phases_1.shape[1]
         values = gradient.new_zeros((len(gradient), self.n_channels * steps_1 * steps_0))
         values = values.index_add_(1, self.picks, gradient.conj()).unflatten(1, (-1, steps_1, steps_0))
-        return (self.phases_0 @ values.mT) @ self.phases_1.T
+        return (phases_0 @ values.mT) @ phases_1.T
 
     def _contracted(self, rows: torch.Tensor) -> torch.Tensor:
         """Sum over the axis 0 of ``(n, n_channels, m_0, steps_1)`` and pick the shifts."""
-        sums = rows.mT @ self.phases_0
+        sums = rows.mT @ self.phases[0]
         return sums.flatten(1).index_select(1, self.picks)
 
 

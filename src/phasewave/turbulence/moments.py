@@ -84,6 +84,7 @@ class PhaseHarmonicMoments(nn.Module):
     """
 
     rows: torch.Tensor
+    scales: torch.Tensor
     means: torch.Tensor | None
     deviations: torch.Tensor | None
 
@@ -118,7 +119,7 @@ class PhaseHarmonicMoments(nn.Module):
         )
         self.family = BumpSteerable(n_angles)
         self.pyramid = Pyramid(shape, self.family, n_scales=n_scales, oversampling=oversampling, dtype=dtype)
-        self.shape, self.dtype, self.chunk = self.pyramid.shape, dtype, chunk
+        self.shape, self.chunk = self.pyramid.shape, chunk
         if n_quantiles > math.prod(self.shape):
             fail("n_quantiles", "be at most the number of pixels", n_quantiles)
         self.table: tuple[Moment, ...] = self.settings.table()
@@ -126,15 +127,18 @@ class PhaseHarmonicMoments(nn.Module):
         wavelet = [n for n, row in enumerate(self.table) if row.first.source == "wavelet"]
         plain = [n for n, row in enumerate(self.table) if row.first.source != "wavelet"]
         self.wavelets = self.plain = None
-        order = []
+        order, scales = [], [1.0] * len(self.table)
         if wavelet:
             rows = [self.table[n] for n in wavelet]
             self.wavelets = WaveletMoments(self.pyramid, rows, n_angles=n_angles)
             order += [wavelet[n] for n in self.wavelets.order]
+            for number, count in zip(order, self.wavelets.counts, strict=True):
+                scales[number] = float(count)
         if plain:
             self.plain = PlainMoments(self.shape, self.family, [self.table[n] for n in plain], dtype=dtype)
             order += [plain[n] for n in self.plain.order]
         self.register_buffer("rows", torch.tensor(order).argsort(), persistent=False)
+        self.register_buffer("scales", torch.tensor(scales, dtype=dtype), persistent=False)
         self.register_buffer("means", None)
         self.register_buffer("deviations", None)
 
@@ -172,7 +176,7 @@ class PhaseHarmonicMoments(nn.Module):
             parts.append(self.wavelets(spectrum, means, self.chunk))
         if self.plain is not None:
             parts.append(self.plain(fields, spectrum, means).to(spectrum.dtype))
-        values = torch.cat(parts, dim=-1).index_select(-1, self.rows)
+        values = torch.cat(parts, dim=-1).index_select(-1, self.rows) / self.scales
         if self.deviations is not None:
             values = values / self.deviations
         return values.view(*x.shape[:-2], len(self.table))
@@ -225,10 +229,8 @@ class PhaseHarmonicMoments(nn.Module):
 
     def _spectrum(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Check the fields; return them with one batch axis, and their FFT."""
-        real_field("x", x, self.shape)
-        if x.dtype != self.dtype:
-            raise TypeError(f"`x` must be of dtype {self.dtype}, got {x.dtype}")
+        real_field("x", x, self.shape, dtype=self.scales.dtype)
         fields = x.reshape(math.prod(x.shape[:-2]), *self.shape)
         # Some FFT libraries refuse an empty batch.
-        empty = fields.new_zeros((0, *self.shape), dtype=self.dtype.to_complex())
+        empty = fields.new_zeros((0, *self.shape), dtype=x.dtype.to_complex())
         return fields, torch.fft.fft2(fields) if len(fields) else empty

@@ -42,9 +42,9 @@ class WaveletMoments(nn.Module):
     ----------
     order : list of int
         Which row each output is.
+    counts : list of int
+        Product of the numbers of points of the two grids of each output: what its sum is to be divided by.
     """
-
-    counts: torch.Tensor
 
     def __init__(self, pyramid: Pyramid, rows: Sequence[Moment], *, n_angles: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class WaveletMoments(nn.Module):
         self.scales = sorted({scale for scale, k in self.layers if k < 2})
 
         self.order: list[int] = []
-        counts: list[int] = []
+        self.counts: list[int] = []
         self.own = [a for a, b in grouped if a == b]
         self.own_sums = nn.ModuleList()
         for layer in self.own:
@@ -67,7 +67,7 @@ class WaveletMoments(nn.Module):
         self.phase_sums = nn.ModuleList(self._shifted_sums(grouped[pair]) for pair in self.phases)
         for a, b in [(layer, layer) for layer in self.own] + self.phases:
             self.order += self._by_angle(grouped[a, b])
-            counts += len(grouped[a, b]) * [self._points(a) * self._points(b)]
+            self.counts += len(grouped[a, b]) * [self._points(a) * self._points(b)]
 
         crossed = [(a, b) for a, b in grouped if a != b and b[1] < 2]
         self.stacked = any(a[0] != b[0] for a, b in crossed)
@@ -78,8 +78,7 @@ class WaveletMoments(nn.Module):
             self.covariances.append(covariances := self._covariances(second, numbers))
             ordered = [numbers[local] for local in covariances.order]
             self.order += ordered
-            counts += [self._points(_layer(rows[n].first)) * self._points(second) for n in ordered]
-        self.register_buffer("counts", torch.tensor(counts, dtype=pyramid.dtype), persistent=False)
+            self.counts += [self._points(_layer(rows[n].first)) * self._points(second) for n in ordered]
 
     def _grid(self, layer: Layer) -> Shape:
         scale, harmonic = layer
@@ -116,7 +115,7 @@ class WaveletMoments(nn.Module):
     def forward(
         self, spectrum: torch.Tensor, means: dict[Channel, torch.Tensor] | None, chunk: int | None
     ) -> torch.Tensor:
-        """Covariances in the order `order`.
+        """Sums over frequency in the order `order`.
 
         Parameters
         ----------
@@ -153,10 +152,10 @@ class WaveletMoments(nn.Module):
                 moduli = layers[scale, 0][:, None]
             top = scale
             sums.append(covariances(moduli, layers[second]))
-        return torch.cat(sums, dim=-1) / self.counts
+        return torch.cat(sums, dim=-1)
 
     def _mean(self, scale: int, means: dict[Channel, torch.Tensor] | None) -> torch.Tensor | None:
-        if means is None:
+        if means is None or (scale, 0) not in self.layers:
             return None
         channels = [Channel("wavelet", scale, angle, 0) for angle in range(self.n_angles)]
         return torch.stack([means[channel] for channel in channels])[:, None, None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import operator
+from collections.abc import Collection, Iterable, Sequence
 from typing import NoReturn
 
 import torch
@@ -29,9 +30,12 @@ def integer(name: str, value: object, *, minimum: int, maximum: int | None = Non
     ValueError
         If it is out of range.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
         raise TypeError(f"`{name}` must be an integer, got {value!r}")
-    number = int(value.__index__())
     if number < minimum or (maximum is not None and number > maximum):
         limit = f">= {minimum}" if maximum is None else f"between {minimum} and {maximum}"
         fail(name, f"be an integer {limit}", number)
@@ -56,6 +60,8 @@ def plane_shape(name: str, shape: Sequence[int], *, minimum: int = 16) -> tuple[
 
     Raises
     ------
+    TypeError
+        If it is not a sequence.
     ValueError
         If there are not two sizes or one is too small.
     """
@@ -68,9 +74,13 @@ def grid_shape(name: str, shape: Sequence[int], *, n_axes: int, minimum: int = 1
 
     Raises
     ------
+    TypeError
+        If it is not a sequence.
     ValueError
         If the number of axes or a size is wrong.
     """
+    if not isinstance(shape, Iterable):
+        raise TypeError(f"`{name}` must be {n_axes} integers >= {minimum}, got {shape!r}")
     sizes = tuple(shape)
     if len(sizes) != n_axes or any(
         isinstance(n, bool) or not hasattr(n, "__index__") or n < minimum for n in sizes

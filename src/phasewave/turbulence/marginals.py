@@ -1,0 +1,170 @@
+"""Quantiles of a field at many scales, and of its squared gradient: one-point laws as moments."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from phasewave.checks import fail, integer, plane_shape, real_field
+from phasewave.core.bank import filter_bank
+from phasewave.core.circular import CircularHarmonics
+from phasewave.core.fourier import Band
+from phasewave.core.grids import angular_frequencies, smooth_size
+from phasewave.turbulence.plain_moments import quantile_means
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """One moment: the mean of the values of a field in one bin of their ranks.
+
+    Attributes
+    ----------
+    kind : {"field", "low-pass", "band-pass", "squared gradient"}
+        Which field.
+    scale : float
+        Width of the Gaussian low-pass in pixels; number of the band-pass, half octaves from the finest.
+    number, bins : int
+        The bin, from 0, and how many there are.
+    """
+
+    kind: Literal["field", "low-pass", "band-pass", "squared gradient"]
+    scale: float
+    number: int
+    bins: int
+
+
+class Marginals(nn.Module):
+    r"""Quantile means of a field, its low-passes, its isotropic band-passes and its squared gradient.
+
+    The values of each are sorted; a moment is the mean of those in one of ``n_bins`` bins of equal number, over
+    the standard deviation that `standardized` fixes from a target. Matching them matches the one-point law.
+
+    Parameters
+    ----------
+    shape : pair of int
+        Height and width.
+    n_scales : int
+        Octaves; the band-passes are those of `CircularHarmonics` at momentum 0.
+    widths : sequence of float
+        Widths of the Gaussian low-passes in pixels.
+    n_bins : int
+        Bins; fewer for a coarse band-pass, so that a bin averages 16 values or more.
+    dtype : torch.dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    table : tuple of Quantile
+        What each moment is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is out of range or the field too small for the scales.
+    """
+
+    responses: torch.Tensor
+    deviations: torch.Tensor
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        n_scales: int,
+        widths: Sequence[float] = (1.0, 2.0, 4.0, 8.0),
+        n_bins: int = 128,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.shape, self.dtype = plane_shape("shape", shape), dtype
+        integer("n_scales", n_scales, minimum=1)
+        if any(not width > 0 for width in widths):
+            fail("widths", "be positive", tuple(widths))
+        family = CircularHarmonics(0)
+        bank = filter_bank(self.shape, family, n_scales=2 * n_scales - 1, tolerance=1e-7)
+        self.bands = nn.ModuleList()
+        sizes = [math.prod(self.shape)] * (1 + len(widths))
+        for i, wavelets in enumerate(bank.wavelets):
+            reach = 1.75 / family.dilation(i)
+            grid = tuple(min(n, smooth_size(math.ceil(n * reach), multiple=2)) for n in self.shape)
+            self.bands.append(Band(wavelets, self.shape, grid, dtype=dtype))
+            sizes.append(math.prod(grid))
+        sizes.append(math.prod(self.shape))
+        self.bins = [min(integer("n_bins", n_bins, minimum=1), size // 16) for size in sizes]
+
+        omega_0, omega_1 = angular_frequencies(self.shape, real=True)
+        square = omega_0**2 + omega_1**2
+        low = [torch.exp(-0.5 * width**2 * square) for width in widths]
+        ramps = [1j * omega_0.expand_as(square), 1j * omega_1.expand_as(square)]
+        responses = torch.stack([response.to(torch.complex128) for response in (*low, *ramps)])
+        self.register_buffer("responses", torch.view_as_real(responses).to(dtype), persistent=False)
+        self.register_buffer("deviations", torch.ones(len(self.bins), dtype=dtype), persistent=False)
+
+        names: list[tuple[Literal["field", "low-pass", "band-pass", "squared gradient"], float]] = [("field", 0.0)]
+        names += [("low-pass", width) for width in widths]
+        names += [("band-pass", float(i)) for i in range(bank.n_scales)] + [("squared gradient", 0.0)]
+        self.table = tuple(
+            Quantile(kind, scale, number, bins)
+            for (kind, scale), bins in zip(names, self.bins, strict=True)
+            for number in range(bins)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Quantile means.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Real, of the module's dtype, shape ``(..., H, W)``.
+
+        Returns
+        -------
+        torch.Tensor
+            Real, shape ``(..., n_moments)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``x`` is not a real tensor of the module's dtype and shape.
+        """
+        # A bin of n values has the weight 1 / sqrt(bins): the moments of one field then count as one.
+        parts = [
+            quantile_means(values, bins) / (deviation * math.sqrt(bins))
+            for values, bins, deviation in zip(self._fields(x), self.bins, self.deviations, strict=True)
+        ]
+        return torch.cat(parts, dim=-1).view(*x.shape[:-2], -1)
+
+    def standardized(self, target: torch.Tensor) -> Marginals:
+        """The same moments over the standard deviations that the fields have in a target.
+
+        Parameters
+        ----------
+        target : torch.Tensor
+            One field or several, shape ``(..., H, W)``.
+
+        Returns
+        -------
+        Marginals
+            A new module; this one is unchanged.
+        """
+        module = copy.deepcopy(self)
+        with torch.no_grad():
+            deviations = torch.stack([values.std(correction=0) for values in self._fields(target)])
+            module.deviations = torch.where(deviations > 0, deviations, 1)
+        return module
+
+    def _fields(self, x: torch.Tensor) -> list[torch.Tensor]:
+        real_field("x", x, self.shape, dtype=self.dtype)
+        fields = x.reshape(-1, *self.shape)
+        responses = torch.view_as_complex(self.responses)
+        filtered = torch.fft.irfft2(torch.fft.rfft2(fields)[:, None] * responses, s=self.shape)
+        *low, along_0, along_1 = filtered.unbind(dim=1)
+        spectrum = torch.fft.fft2(fields)
+        bands = [torch.fft.ifft2(band(spectrum)).real for band in self.bands]
+        return [fields, *low, *bands, along_0.square() + along_1.square()]

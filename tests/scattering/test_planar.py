@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phasewave.core.bump import BumpSteerable
+from phasewave.core.circular import CircularHarmonics
 from phasewave.core.coefficients import ScatteringPath
+from phasewave.core.morlet import Morlet
 from phasewave.scattering.planar import Scattering2D
 
 FLOAT64 = torch.float64
@@ -104,15 +106,23 @@ class TestDefinition:
         rounding = -1 if border == "periodic" else 1
         assert output.shape[2:] == tuple(rounding * (rounding * n // 2**n_scales) for n in shape)
 
-    def test_other_families(self):
-        transform = Scattering2D((32, 32), n_scales=2, n_angles=4, family=BumpSteerable, dtype=FLOAT64)
-        assert transform(field(32, 32)).shape == (1 + 8 + 16, 8, 8)
-        assert bool(
-            (
-                transform(field(32, 32))
-                != Scattering2D((32, 32), n_scales=2, n_angles=4, dtype=FLOAT64)(field(32, 32))
-            ).any()
-        )
+    @pytest.mark.parametrize(
+        "family",
+        [
+            Morlet,
+            BumpSteerable,
+            pytest.param(
+                CircularHarmonics,
+                marks=pytest.mark.xfail(strict=True, reason="grids assume one octave a scale, not dilation()"),
+            ),
+        ],
+    )
+    def test_families_at_their_default_sampling(self, family):
+        """Every family that is accepted is sampled finely enough for it."""
+        arguments = {"n_scales": 4, "n_angles": 2, "border": "periodic", "family": family, "dtype": FLOAT64}
+        x = field(64, 64)
+        exact = Scattering2D((64, 64), **arguments, oversampling=4)(x)
+        assert relative(Scattering2D((64, 64), **arguments, oversampling=1)(x), exact) <= 2e-3
 
 
 class TestBorders:

@@ -167,3 +167,25 @@ def test_bad_fields(x, error, message):
 def test_bad_requests(arguments, error, message):
     with pytest.raises(error, match=message):
         GaussianModel(torch.eye(4)).sample(**arguments)
+
+
+def test_smoothing_averages_the_spectrum_over_neighbouring_frequencies():
+    field = torch.randn(32, 48, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 2.0
+    model = GaussianModel(field)
+    smooth = model.smoothed(width=3.0)
+    assert smooth.mean == model.mean
+    assert smooth.variance() == pytest.approx(model.variance(), rel=1e-12)
+    # By hand at one frequency: a periodic Gaussian kernel, normalised; S(0) is emptied before and after.
+    rows = torch.arange(32, dtype=torch.float64)[:, None] - 5
+    columns = torch.arange(48, dtype=torch.float64) - 7
+    kernel = sum(
+        torch.exp(-((rows + 32 * a) ** 2 + (columns + 48 * b) ** 2) / (2 * 3.0**2))
+        for a in (-1, 0, 1)
+        for b in (-1, 0, 1)
+    )
+    expected = float((model.spectrum * kernel).sum() / kernel.sum())
+    whole = float(smooth.spectrum.sum() / (smooth.spectrum[5, 7] / expected))
+    removed = float((model.spectrum * kernel.roll((-5, -7), (0, 1))).sum() / kernel.sum())
+    assert whole == pytest.approx(float(model.spectrum.sum()) - removed, rel=1e-9)
+    with pytest.raises(ValueError, match="width"):
+        model.smoothed(width=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -106,6 +107,35 @@ class GaussianModel:
         density = (density + _reflected(density)) / 2
         total = density.mean()
         return density * (self.variance() / total) if float(total) > 0 else density
+
+    def smoothed(self, *, width: float = 2.0) -> GaussianModel:
+        r"""Return the model with a spectrum averaged over neighbouring frequencies.
+
+        One periodogram scatters by as much as its mean. A sample that has its every peak correlates with the
+        field; one of the average, :math:`S * G` with ``G`` a Gaussian of ``width`` frequency spacings (a lag
+        window on the autocovariance, Blackman and Tukey), does not.
+
+        Parameters
+        ----------
+        width : float
+            Standard deviation of ``G`` on each axis, in frequency spacings, > 0.
+
+        Returns
+        -------
+        GaussianModel
+            Of the same mean and variance.
+        """
+        if not width > 0:
+            checks.fail("width", "be positive", width)
+        axes = [torch.fft.fftfreq(n, dtype=torch.float64, device=self.spectrum.device) for n in self.shape]
+        lag_square = axes[0][:, None] ** 2 + axes[1] ** 2
+        window = torch.exp(-0.5 * (2 * torch.pi * width) ** 2 * lag_square)
+        average = torch.fft.fft2(torch.fft.ifft2(self.spectrum) * window).real.clamp(min=0.0)
+        average[0, 0] = 0.0
+        total = average.mean()
+        model = copy.copy(self)
+        model.spectrum = average * (self.variance() / total) if float(total) > 0 else average
+        return model
 
     def colour(self, noise: Tensor) -> Tensor:
         r"""Return mu + IFFT(S^{1/2} FFT(noise)): the linear map from white noise to a sample.

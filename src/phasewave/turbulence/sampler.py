@@ -51,7 +51,7 @@ class MaxEntropySampler:
     r"""Draws fields whose moments are those of a target: microcanonical gradient descent.
 
     The maximum-entropy distribution of given moments is sampled by moving Gaussian noise of the target's
-    mean and spectrum until its moments match (Bruna and Mallat 2019, arXiv:1801.02013): L-BFGS on
+    mean and smoothed spectrum until its moments match (Bruna and Mallat 2019, arXiv:1801.02013): L-BFGS on
 
     .. math:: L(x) = \sum_i w_i |\phi_i(x) - \phi_i(target)|^2 / \sum_i w_i |\phi_i(target)|^2,
 
@@ -154,7 +154,7 @@ class MaxEntropySampler:
         if not float(scale) > 0.0:
             fail("field", "vary over space", "a constant field")
         target = ((exact - mean) / scale).to(field.dtype)
-        model = GaussianModel(target)
+        model = GaussianModel(target).smoothed()
         preconditioner = SpectralPreconditioner(model)
         matching = self.matching(target)
 

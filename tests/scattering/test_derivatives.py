@@ -90,7 +90,7 @@ class TestTransform:
         assert torch.autograd.gradgradcheck(transform, field(2, 16, 17).requires_grad_(), fast_mode=True)
 
     def test_every_entry_of_a_jacobian(self):
-        transform = Scattering2D((16, 16), n_scales=3, n_angles=1, border="periodic", dtype=FLOAT64)
+        transform = Scattering2D((16, 16), n_scales=2, n_angles=1, border="periodic", dtype=FLOAT64)
         x = field(16, 16).requires_grad_()
         assert torch.autograd.gradcheck(lambda x: transform(x)[:, :1, 1], x)
 

@@ -260,12 +260,11 @@ class TestModule:
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # both of PyTorch's tracing
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_compiled(backend):
-    """torch.compile may break the graph; values and gradients stay those of the module."""
+def test_compiled():
+    """torch.compile may break the graph; values and gradients stay those of the module (no code is generated)."""
     torch.compiler.reset()
     transform = Scattering2D((16, 16), n_scales=2, n_angles=1, dtype=FLOAT64)
-    compiled = torch.compile(transform, backend=backend)
+    compiled = torch.compile(transform, backend="aot_eager")
     x = field(2, 16, 16).requires_grad_()
     expected, result = transform(x), compiled(x)
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-14)

@@ -65,7 +65,24 @@ class Moment:
 
 @dataclass(frozen=True)
 class MomentSet:
-    """Which moments: the numbers that, with the classes, fix a table.
+    r"""Which moments: the numbers that, with the classes, fix a table.
+
+    Covariances :math:`C(\tau) = \langle [x*\psi]^k(u + \tau)\, \overline{[x*\psi']^{k'}(u)} \rangle`, the
+    classes of Allys et al. 2020 and Regaldo-Saint Blancard et al. 2021 (the names and members of pywph):
+
+    ============= =====================================================================================
+    S11, S00      one wavelet, ``k = k' = 1`` or ``0``; zero shift and the shifts of a half plane
+    S01           one wavelet, ``(0, 1)``, zero shift
+    C00           ``j < j'``, ``(0, 0)``, ``-L//2 <= l' - l < L//2``, zero shift
+    C01           the same pairs, ``(0, 1)``; with all shifts where ``l' = l``
+    Cphase        ``j < j'``, ``l' = l``, ``(1, 2^(j'-j))``, shifts with ``n <= J - 1 - j'``
+    L             low-passes of scales ``-1 .. J//4``: ``(0, 0)``, ``(0, 1)``, ``(1, 1)``, zero shift
+    one_point     mean of the field, then the central powers 2, 3, 4
+    quantiles     means of the sorted values of the field in bins of equal size, likewise of low-passes
+    ============= =====================================================================================
+
+    ``n_angles = 4``, ``n_shifts = 2`` and the first six without C00 are 3,105 moments at 7 scales;
+    ``n_angles = 8`` at 5 scales 3,345.
 
     Attributes
     ----------
@@ -76,7 +93,7 @@ class MomentSet:
     shift_angles : int
         ``A``: shifts in ``2 A`` directions, steps of ``pi / A`` from the second wavelet's angle.
     classes : tuple of MomentClass
-        See `moment_table`.
+        The classes above, in the order of the table.
     n_quantiles : int
         Bins of the class ``"quantiles"``.
     quantile_scales : tuple of int
@@ -105,31 +122,8 @@ class MomentSet:
             choice("classes", kind, get_args(MomentClass))
 
     def table(self) -> tuple[Moment, ...]:
-        """Every moment, in the order of the classes; see `moment_table`."""
+        """Every moment, class after class."""
         return tuple(row for kind in self.classes for row in _CLASSES[kind](self))
-
-
-def moment_table(settings: MomentSet) -> tuple[Moment, ...]:
-    r"""Table of the moments of a set.
-
-    Covariances :math:`C(\tau) = \langle [x*\psi]^k(u + \tau)\, \overline{[x*\psi']^{k'}(u)} \rangle`, the
-    classes of Allys et al. 2020 and Regaldo-Saint Blancard et al. 2021 (the names and members of pywph):
-
-    ============= =====================================================================================
-    S11, S00      one wavelet, ``k = k' = 1`` or ``0``; zero shift and the shifts of a half plane
-    S01           one wavelet, ``(0, 1)``, zero shift
-    C00           ``j < j'``, ``(0, 0)``, ``-L//2 <= l' - l < L//2``, zero shift
-    C01           the same pairs, ``(0, 1)``; with all shifts where ``l' = l``
-    Cphase        ``j < j'``, ``l' = l``, ``(1, 2^(j'-j))``, shifts with ``n <= J - 1 - j'``
-    L             low-passes of scales ``-1 .. J//4``: ``(0, 0)``, ``(0, 1)``, ``(1, 1)``, zero shift
-    one_point     mean of the field, then the central powers 2, 3, 4
-    quantiles     means of the sorted values of the field in bins of equal size, likewise of low-passes
-    ============= =====================================================================================
-
-    ``n_angles = 4``, ``n_shifts = 2`` and the first six without C00 are 3,105 moments at 7 scales;
-    ``n_angles = 8`` at 5 scales 3,345.
-    """
-    return settings.table()
 
 
 def _shift(s: MomentSet, angle: int, radius: int, step: int) -> tuple[int, int]:

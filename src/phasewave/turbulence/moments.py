@@ -32,12 +32,17 @@ class PhaseHarmonicMoments(nn.Module):
         \overline{([x*\psi_{\lambda'}]^{k'}(u) - m')} \rangle / (s\, s')
 
     with :math:`[z]^k = |z| e^{ik\arg z}`, means over the periodic grid, :math:`m` the mean of ``x``'s own
-    channel and :math:`s = 1`, or both fixed from a target by `standardized`. ``moment_table`` lists the classes.
+    channel and :math:`s = 1`, or both fixed from a target by `standardized`. `MomentSet` lists the classes; the
+    default ones are those of pywph 1.1.3, coefficient by coefficient (periodic boundary; ``norm=None``, or
+    ``norm="auto"`` once standardised).
 
     Each scale lives on its own grid. Shifts are phases of cropped cross-spectra, so only ``[x*psi]^k`` with
     ``k >= 2`` costs a Fourier transform a pair of scales. Coefficients and their covariances ``S11`` are exact; a
-    modulus or a harmonic is not band-limited, and differs from its value at full resolution by under 1e-3
-    of the largest moment of its class at ``oversampling=1`` (a quarter of that a step more).
+    modulus or a harmonic is not band-limited: its moments differ from those at full resolution by up to 1e-3
+    of the largest of their class at ``oversampling=1``, 1e-2 at 0, 2e-4 at 2, and not at all from ``n_scales`` on.
+
+    At 256x256, 7 scales and 4 angles, forward and backward take about 200 complex FFTs of that size and 140 MB
+    a sample.
 
     Parameters
     ----------

@@ -10,11 +10,10 @@ from phasewave.turbulence import synthesis
 from phasewave.turbulence.fields import Field, as_field
 from phasewave.turbulence.gaussian import GaussianModel
 from phasewave.turbulence.moments import PhaseHarmonicMoments
-from phasewave.turbulence.synthesis import SynthesisOutcome, SynthesisSettings, synthesize
+from phasewave.turbulence.settings import SynthesisSettings
+from phasewave.turbulence.synthesis import SynthesisOutcome, synthesize
 
-SETTINGS = SynthesisSettings(
-    n_scales=2, n_angles=2, n_shifts=1, classes=("S11", "S00", "one_point"), tolerance=1e-4, max_evaluations=150
-)
+SETTINGS = SynthesisSettings(moments="pywph", n_scales=2, n_angles=2, tolerance=1e-4, max_evaluations=150)
 FINISHED = ["figure.png", "metrics.json", "run.json", "samples.h5"]
 
 
@@ -78,7 +77,8 @@ def test_the_folder_of_a_finished_run(finished):
 def test_the_samples_have_the_moments_of_the_field(finished):
     field = lognormal().values
     units = [(x - field.mean()) / field.std(correction=0) for x in (field[None], finished.samples)]
-    moments = PhaseHarmonicMoments((32, 32), n_scales=2, n_angles=2, n_shifts=1, classes=SETTINGS.classes)
+    moments = SETTINGS.build((32, 32), torch.float32)
+    assert isinstance(moments, PhaseHarmonicMoments)
     wanted, found = (moments.standardized(units[0][0])(x) for x in units)
     loss = (found - wanted).abs().square().sum(-1) / wanted.abs().square().sum()
     assert (loss <= 1.01e-4).all()
@@ -265,3 +265,27 @@ def test_bad_arguments(tmp_path, arguments, error, message):
     with pytest.raises(error, match=message):
         run(tmp_path / "run", **arguments)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_circular_set_is_the_default_and_its_covariances_stay_under_half_of_the_pixels():
+    settings = SynthesisSettings()
+    assert settings.moments == "circular"
+    circular = settings.build((256, 256), torch.float32).parts[0]
+    assert circular.covariances.smoothings == (0.0, 2.0, 5.0)
+    assert circular.n_moments < 256**2 / 2
+    small = SynthesisSettings(n_scales=2).build((64, 48), torch.float32).parts[0]
+    assert small.covariances.smoothings == (0.0,)
+
+
+def test_the_circular_set_reaches_its_moments(tmp_path):
+    settings = SynthesisSettings(n_scales=2, n_angles=2, tolerance=5e-3, max_evaluations=100)
+    outcome = synthesize(lognormal(), n_samples=1, seed=0, out=tmp_path / "run", settings=settings)
+    assert outcome.converged
+    assert outcome.metrics["definitions"]["wasserstein"]["in_loss"]
+    distance = {name: outcome.metrics[name]["wasserstein"]["mean"] for name in ("samples", "gaussian")}
+    assert distance["samples"] < distance["gaussian"] / 3
+
+
+def test_unknown_moments_are_named():
+    with pytest.raises(ValueError, match="`moments` must be one of 'circular', 'pywph', got 'wph'"):
+        SynthesisSettings(moments="wph")

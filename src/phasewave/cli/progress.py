@@ -89,7 +89,6 @@ class EvaluationProgress:
             line = f"evaluation {n_done}/{self.max_evaluations}: {text}"
             self.console.print(line, highlight=False, soft_wrap=True)
 
-
     def _evaluations_left(self) -> float:
         """Evaluations until the goal by the power law through now and half-way, at most those still allowed."""
         n, loss = self._history[-1]

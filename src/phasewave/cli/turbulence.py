@@ -18,7 +18,8 @@ from phasewave.runs.interrupt import stop_on_signal
 from phasewave.solve.loop import Progress
 from phasewave.solve.result import Status
 from phasewave.turbulence.fields import read_field
-from phasewave.turbulence.synthesis import SynthesisOutcome, SynthesisSettings, synthesize
+from phasewave.turbulence.settings import MomentChoice, SynthesisSettings
+from phasewave.turbulence.synthesis import SynthesisOutcome, synthesize
 
 app = typer.Typer(no_args_is_help=True, help="Maximum-entropy models of stationary fields.")
 
@@ -45,6 +46,10 @@ def synthesize_command(
     out: Annotated[Path, typer.Option(help="The folder to make for the results.")] = Path("run"),
     dataset: Annotated[str | None, typer.Option(help="Which array of a file that holds several.")] = None,
     index: Annotated[int | None, typer.Option(help="Which field of a stack (N, H, W), from 0.")] = None,
+    moments: Annotated[
+        MomentChoice,
+        typer.Option(help="circular: the full set, which brings back vortices and filaments; pywph: 3e3 moments."),
+    ] = _DEFAULTS.moments,
     scales: Annotated[int, typer.Option(help="Octaves of scales.")] = _DEFAULTS.n_scales,
     angles: Annotated[int, typer.Option(help="Orientations over half a turn.")] = _DEFAULTS.n_angles,
     tolerance: Annotated[
@@ -72,7 +77,7 @@ def synthesize_command(
         torch.set_num_threads(threads)
     target = read_field(field, dataset=dataset, index=index, dtype=getattr(torch, dtype))
     settings = SynthesisSettings(
-        n_scales=scales, n_angles=angles, tolerance=tolerance, max_evaluations=max_evaluations
+        moments=moments, n_scales=scales, n_angles=angles, tolerance=tolerance, max_evaluations=max_evaluations
     )
     where = choose_device(device)
     height, width = target.source.shape

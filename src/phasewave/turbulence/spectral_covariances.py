@@ -34,6 +34,8 @@ class SpectralCovariances(nn.Module):
         Real dtype.
     """
 
+    lower: torch.Tensor
+
     def __init__(
         self,
         shape: Sequence[int],

@@ -23,80 +23,13 @@ from phasewave.solve.result import Status
 from phasewave.turbulence.fields import Field
 from phasewave.turbulence.figure import draw_synthesis
 from phasewave.turbulence.gaussian import GaussianModel
-from phasewave.turbulence.moment_table import PYWPH_CLASSES, MomentClass
-from phasewave.turbulence.moments import PhaseHarmonicMoments
 from phasewave.turbulence.report import compare
 from phasewave.turbulence.sampler import MaxEntropySampler, SamplerResult
+from phasewave.turbulence.settings import SynthesisSettings
 
 SAMPLES, METRICS, RECORD, FIGURE = "samples.h5", "metrics.json", "run.json", "figure.png"
 CHECKPOINT = "checkpoint.h5"
 FILES = (SAMPLES, METRICS, RECORD, FIGURE, CHECKPOINT)
-
-# Statistics of the report that a class of moments puts into the loss.
-_IN_LOSS: dict[str, tuple[str, ...]] = {
-    "S11": ("spectrum_error",),
-    "one_point": ("mean", "standard_deviation", "skewness", "kurtosis"),
-    "quantiles": ("mean", "standard_deviation", "skewness", "kurtosis", "wasserstein"),
-}
-
-
-@dataclass(frozen=True)
-class SynthesisSettings:
-    """What determines the samples besides the field and the seed, and when to stop.
-
-    Attributes
-    ----------
-    n_scales, n_angles, n_shifts, shift_angles : int
-        Scales, orientations and shifts of the moments: see `PhaseHarmonicMoments`.
-    classes : tuple of MomentClass
-        Classes of moments.
-    n_quantiles : int
-        Bins of the class ``"quantiles"``.
-    quantile_scales : tuple of int
-        Low-passes whose quantiles are matched too.
-    oversampling : int
-        Octaves of resolution above the wavelets' own.
-    tolerance : float
-        A sample has converged when its relative loss is at most this.
-    max_evaluations : int
-        Evaluations of the moments allowed to each sample, those before a resumption included.
-    chunk : int or None
-        Samples evaluated at a time (memory); None for all. With 1, sample i of a seed does not depend, to
-        the last bit, on how many there are.
-    """
-
-    n_scales: int = 5
-    n_angles: int = 4
-    n_shifts: int = 2
-    shift_angles: int = 4
-    classes: tuple[MomentClass, ...] = (*PYWPH_CLASSES, "one_point")
-    n_quantiles: int = 64
-    quantile_scales: tuple[int, ...] = ()
-    oversampling: int = 1
-    tolerance: float = 1e-5
-    max_evaluations: int = 500
-    chunk: int | None = 1
-
-    def moments(self, shape: tuple[int, ...], dtype: torch.dtype) -> PhaseHarmonicMoments:
-        """Return the moments for fields of this shape and dtype.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `PhaseHarmonicMoments`.
-        """
-        return PhaseHarmonicMoments(
-            (shape[0], shape[1]),
-            n_scales=self.n_scales,
-            n_angles=self.n_angles,
-            n_shifts=self.n_shifts,
-            shift_angles=self.shift_angles,
-            classes=self.classes,
-            n_quantiles=self.n_quantiles,
-            quantile_scales=self.quantile_scales,
-            oversampling=self.oversampling,
-            dtype=dtype,
-        )
 
 
 @dataclass(frozen=True)
@@ -201,7 +134,7 @@ def synthesize(
         fail("checkpoint_seconds", "be >= 0", checkpoint_seconds)
     values = field.values.to(device)
     sampler = MaxEntropySampler(
-        chosen.moments(field.source.shape, values.dtype).to(device),
+        chosen.build(field.source.shape, values.dtype).to(device),
         tolerance=chosen.tolerance,
         max_evaluations=chosen.max_evaluations,
         chunk=chosen.chunk,
@@ -288,7 +221,6 @@ def _write(
         seed=seed,
         extra={"target": target, "gaussian": gaussian, "history": result.history},
     )
-    in_loss = sorted({name for kind in settings.classes for name in _IN_LOSS.get(kind, ())})
     metrics = {
         "synthesis": {
             "status": [status.value for status in result.status],
@@ -296,7 +228,7 @@ def _write(
             "n_evaluations": list(result.n_evaluations),
             "tolerance": settings.tolerance,
         },
-        **compare(samples, target, gaussian=gaussian, in_loss=in_loss),
+        **compare(samples, target, gaussian=gaussian, in_loss=settings.in_loss()),
     }
     write_json(run / METRICS, metrics)
     draw_synthesis(target, gaussian, samples, metrics, run / FIGURE)

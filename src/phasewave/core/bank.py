@@ -92,7 +92,7 @@ def filter_bank(
     family : WaveletFamily
         For example ``Morlet(n_angles=8)``.
     n_scales : int
-        Number ``J`` of scales; the wavelets of the last one must fit the grid, ``dilation(J - 1) <= n / 4``.
+        Number ``J`` of scales; the wavelets of the last one must fit the grid, ``dilation(J - 1) <= n / 2``.
     tight : bool
         Scale every wavelet by :math:`\sqrt{(1-|\hat\phi_J|^2)/\Psi(\omega)}` with :math:`\Psi` the wavelets' part
         of the Littlewood-Paley sum, so that it is 1: a Parseval frame. The low-pass stays separable.
@@ -116,7 +116,8 @@ def filter_bank(
     if not 0 < tolerance < 1:
         fail("tolerance", "lie between 0 and 1", tolerance)
 
-    return _design(sizes, family, n_scales, tight, tolerance)
+    with torch.device("cpu"):  # a design is shared by all later callers, whatever their default device
+        return _design(sizes, family, n_scales, tight, tolerance)
 
 
 @functools.lru_cache(maxsize=32)

@@ -63,7 +63,7 @@ def subsampled_size(n: int, resolution: int) -> int:
 
 def smooth_size(minimum: int, *, multiple: int = 1) -> int:
     """Smallest size ``>= minimum`` that is ``multiple`` times a product of 2s, 3s and 5s: fast for any FFT."""
-    size = -(-minimum // multiple)
+    size = max(1, -(-minimum // multiple))
     while True:
         rest = size
         for prime in (2, 3, 5):

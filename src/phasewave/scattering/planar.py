@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import cast, get_args
 
@@ -30,7 +31,9 @@ class Scattering2D(nn.Module):
         S_1 x = |x * \psi_{j_1,l_1}| * \phi_J, \quad
         S_2 x = ||x * \psi_{j_1,l_1}| * \psi_{j_2,l_2}| * \phi_J, \; j_1 < j_2
 
-    sampled every :math:`2^J` pixels. The coefficients of scale ``j`` are computed on a grid of ``2^(j - o)``
+    at ``ceil(n / 2^J)`` equally spaced points of a periodic axis of ``n`` pixels; with the other borders, every
+    ``2^J`` pixels from the first multiple of ``2^J`` of the extended axis that lies about the field's first pixel,
+    as kymatio does. The coefficients of scale ``j`` are computed on a grid of ``2^(j - o)``
     pixels, ``o`` the oversampling, and only on the spectral support of each wavelet.
 
     Parameters
@@ -38,7 +41,7 @@ class Scattering2D(nn.Module):
     shape : tuple of int
         Height and width of the fields, each at least 16, even or odd.
     n_scales : int
-        Number ``J`` of octaves; ``2^J`` at most the smaller side.
+        Number ``J`` of scales, octaves for `Morlet` and `BumpSteerable`; ``2^J`` at most the smaller side.
     n_angles : int
         Number ``L`` of orientations over half a turn.
     max_order : int
@@ -49,7 +52,8 @@ class Scattering2D(nn.Module):
         Octaves by which each scale's grid is finer than critical. At 0 (kymatio's sampling) aliasing changes
         order 2 by about 1 %; each further octave divides that by about 10 and costs 4 times the pixels.
     tight : bool
-        Rescale the wavelets to a Parseval frame, which makes the transform a contraction.
+        Rescale the wavelets to a Parseval frame: with the low-pass read at every pixel the transform is then a
+        contraction; at the output's sampling its squared norm times ``4^J`` can exceed that by a quarter.
     family : callable
         Makes the wavelet family from the number of angles, for example `Morlet`.
     chunk : int
@@ -93,22 +97,25 @@ class Scattering2D(nn.Module):
         choice("border", border, get_args(Border))
         self.chunk = integer("chunk", chunk, minimum=1)
         integer("oversampling", oversampling, minimum=0)
-        if 2**n_scales > min(self.shape):
-            fail("n_scales", f"satisfy 2^n_scales <= {min(self.shape)}, the smaller side", n_scales)
+        wavelets = family(n_angles)
+        octaves = [math.floor(math.log2(wavelets.dilation(j))) for j in range(n_scales)]
+        coarsest = octaves[-1] + 1
+        if 2**coarsest > min(self.shape):
+            fail("n_scales", f"give an output step <= {min(self.shape)}, the smaller side", n_scales)
         if dtype not in SUPPORT_TOLERANCE:
             raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
 
         self.padded, kept = self.shape, slice(None)
         if border != "periodic":
-            height, width = (((n >> n_scales) + 2) << n_scales for n in self.shape)
+            height, width = (((n >> coarsest) + 2) << coarsest for n in self.shape)
             self.padded, kept = (height, width), slice(1, -1)
         self.extend = Extension(self.shape, self.padded, border=border)
         bank = filter_bank(
-            self.padded, family(n_angles), n_scales=n_scales, tight=tight, tolerance=SUPPORT_TOLERANCE[dtype]
+            self.padded, wavelets, n_scales=n_scales, tight=tight, tolerance=SUPPORT_TOLERANCE[dtype]
         )
         self.n_filters = len(bank.wavelets[0])
-        grids = [self._grid(max(0, j - oversampling)) for j in range(n_scales)]
-        coarse = self._grid(n_scales)
+        grids = [self._grid(max(0, octave - oversampling)) for octave in octaves]
+        coarse = self._grid(coarsest)
 
         def pool(grid: tuple[int, ...]) -> Pool:
             matrices = [
@@ -124,10 +131,10 @@ class Scattering2D(nn.Module):
             self.first.append(Leaf(Band(bank.wavelets[j1], self.padded, grids[j1], dtype=dtype), pool(grids[j1])))
             children = Layer()
             for j2 in range(j1 + 1, n_scales if self.max_order > 1 else 0):
-                wavelets = bank.wavelets[j2]
+                supports = bank.wavelets[j2]
                 if grids[j1] != self.padded:
-                    wavelets = tuple(support.clipped(grids[j1]) for support in wavelets)
-                children.append(Leaf(Band(wavelets, grids[j1], grids[j2], dtype=dtype), pool(grids[j2])))
+                    supports = tuple(support.clipped(grids[j1]) for support in supports)
+                children.append(Leaf(Band(supports, grids[j1], grids[j2], dtype=dtype), pool(grids[j2])))
             self.second.append(children)
         self.table = self._table()
 

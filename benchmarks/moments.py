@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
 from typing import NamedTuple
 
 import pywph
 import torch
-from timing import interleaved, ratio
+from timing import interleaved, peak_memory, ratio
 
 from phasewave.turbulence.moments import PhaseHarmonicMoments
 
@@ -46,36 +44,23 @@ torch.set_num_threads({threads})
 noise = torch.randn({size}, {size}, generator=torch.Generator().manual_seed({seed}))
 smooth = noise + noise.roll(1, 0) + noise.roll(1, 1) + noise.roll(2, 0)
 x = (smooth / smooth.std()).exp().sqrt()
-
-def status(name):
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith(name))
 """
 OURS = """
 from phasewave.turbulence.moments import PhaseHarmonicMoments
 moments = PhaseHarmonicMoments(({size}, {size}), n_scales={n_scales}, n_angles={n_angles}).standardized(x)
 leaf = x.clone().requires_grad_()
-base = status("VmRSS")
+start()
 torch.view_as_real(moments(leaf)).square().sum().backward()
 """
 PEER = """
 import pywph
 operator = pywph.WPHOp({size}, {size}, {n_scales}, L={n_angles}, dn=2)
-base = status("VmRSS")
+start()
 leaf, n_chunks = operator.preconfigure(x.clone(), requires_grad=True)
 for number in range(n_chunks):
     values, _ = operator.apply(leaf, number, norm="auto", ret_indices=True)
     values.abs().square().sum().backward(retain_graph=True)
 """
-PEAK = """
-print((status("VmHWM") - base) / 1024)
-"""
-
-
-def peak_memory(code: str) -> float:
-    """Megabytes by which the peak of a fresh process exceeds what is resident once all is set up."""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(result.stdout.split()[-1])
 
 
 def field(size: int, seed: int) -> torch.Tensor:
@@ -144,7 +129,7 @@ def measure(case: Case, threads: int) -> str:
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     fast, full = differences(case, y)
     names = {"threads": threads, "size": size, "seed": 1, "n_scales": n_scales, "n_angles": n_angles}
-    memory = [peak_memory((FIELD + code + PEAK).format(**names)) for code in (OURS, PEER)]
+    memory = [peak_memory((FIELD + code).format(**names)) for code in (OURS, PEER)]
     return (
         f"| {size}x{size} J={n_scales} L={n_angles} dn=2 | {ours.n_moments} "
         f"| {middle['peer forward']:.2f} / {middle['forward']:.3f} s "

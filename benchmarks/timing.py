@@ -28,18 +28,21 @@ def ratio(slow: list[float], fast: list[float]) -> float:
 
 
 def peak_memory(code: str) -> float:
-    """Megabytes that ``code`` adds to the peak resident memory of a fresh Python process.
+    """Megabytes by which the peak of a fresh Python process exceeds what was resident when ``start()`` was called.
 
-    ``code`` must call ``start()`` once its set-up is done.
+    ``code`` calls ``start()`` once its set-up is done. Read from ``/proc``, so on Linux only: ``ru_maxrss`` starts
+    from the parent's.
     """
     program = f"""
-import resource
-base = 0.0
+def status(name):
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(name))
+base = 0
 def start():
     global base
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base = status("VmRSS")
 {code}
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024)
+print((status("VmHWM") - base) / 1024)
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return float(result.stdout.split()[-1])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 matplotlib.use("Agg")
+torch.set_num_threads(1)  # the tests' transforms are too small for more to help
 
 
 @pytest.fixture

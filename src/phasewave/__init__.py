@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from phasewave.core.morlet import Morlet
     from phasewave.core.transform import WaveletTransform
     from phasewave.scattering.planar import Scattering2D
+    from phasewave.turbulence.band_powers import BandPowers
     from phasewave.turbulence.circular_moments import CircularMoments
     from phasewave.turbulence.energy import MomentMatching
     from phasewave.turbulence.fields import load_field
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "BandPowers",
     "BumpSteerable",
     "CircularHarmonics",
     "CircularMoments",
@@ -49,6 +51,7 @@ _MODULES = {
     "core.morlet": ("Morlet",),
     "core.transform": ("WaveletTransform",),
     "scattering.planar": ("Scattering2D",),
+    "turbulence.band_powers": ("BandPowers",),
     "turbulence.circular_moments": ("CircularMoments",),
     "turbulence.energy": ("MomentMatching",),
     "turbulence.fields": ("load_field",),

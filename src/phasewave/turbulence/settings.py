@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from phasewave.checks import choice
+from phasewave.turbulence.band_powers import BandPowers
 from phasewave.turbulence.circular_moments import CircularMoments
 from phasewave.turbulence.joint import JointMoments
 from phasewave.turbulence.marginals import Marginals
@@ -25,8 +26,8 @@ class SynthesisSettings:
     Attributes
     ----------
     moments : {"circular", "pywph"}
-        ``"circular"``: `CircularMoments`, the phase harmonics of oriented wavelets and `Marginals`, about 4e4
-        moments that bring back vortices and filaments. ``"pywph"``: pywph's phase harmonics and the
+        ``"circular"``: `CircularMoments`, the phase harmonics of oriented wavelets, `Marginals` and `BandPowers`,
+        about 4e4 moments that bring back vortices and filaments. ``"pywph"``: pywph's phase harmonics and the
         one-point moments, about 3e3.
     n_scales : int
         Octaves.
@@ -44,7 +45,7 @@ class SynthesisSettings:
     moments: MomentChoice = "circular"
     n_scales: int = 5
     n_angles: int = 8
-    tolerance: float = 2e-4
+    tolerance: float = 3e-4
     max_evaluations: int = 500
     chunk: int | None = 1
 
@@ -73,7 +74,9 @@ class SynthesisSettings:
         circular = CircularMoments(
             (height, width), n_scales=self.n_scales, smoothings=self._smoothings(height * width), dtype=dtype
         )
-        return JointMoments([circular, oriented, Marginals((height, width), n_scales=self.n_scales, dtype=dtype)])
+        marginals = Marginals((height, width), n_scales=self.n_scales, dtype=dtype)
+        powers = BandPowers((height, width), dtype=dtype)
+        return JointMoments([circular, oriented, marginals, powers], weights=(1.0, 1.0, 1.0, 10.0))
 
     def in_loss(self) -> list[str]:
         """Names of the report's statistics that the moments fix."""

@@ -87,9 +87,7 @@ def check(settings: dict[str, Any], *, out: Path, device: str, overwrite: bool) 
         raise ValueError(f"{out} exists: give another --out, or --overwrite")
 
 
-def initial_state(
-    equation: NavierStokes, settings: dict[str, Any], generator: torch.Generator
-) -> torch.Tensor:
+def initial_state(equation: NavierStokes, settings: dict[str, Any], generator: torch.Generator) -> torch.Tensor:
     """Smoothed white noise for a decaying run, rest for a forced one (rfft2 of the vorticity)."""
     if settings["mode"] == "forced":
         return torch.zeros_like(equation.resolved, dtype=equation.dtype.to_complex())
@@ -97,9 +95,7 @@ def initial_state(
     return white_vorticity(equation, **shape, generator=generator)
 
 
-def make(
-    settings: dict[str, Any], *, partial: Path, device: str, attributes: dict[str, str]
-) -> dict[str, Any]:
+def make(settings: dict[str, Any], *, partial: Path, device: str, attributes: dict[str, str]) -> dict[str, Any]:
     """Solve for successive seeds and return the arrays of the file.
 
     After each field everything so far is saved in ``partial``, from which the same call resumes.
@@ -182,9 +178,7 @@ Out = Annotated[Path, typer.Option(help="HDF5 file to write.", dir_okay=False)]
 Seed = Annotated[int, typer.Option(help="Seed of the first field; the next fields take the next seeds.")]
 Count = Annotated[int, typer.Option(help="Number of fields, each an independent run.")]
 Size = Annotated[int, typer.Option(help="Grid points per side of the solution, even.")]
-Cut = Annotated[
-    int | None, typer.Option(help="Grid points per side stored; default 256, or the size if less.")
-]
+Cut = Annotated[int | None, typer.Option(help="Grid points per side stored; default 256, or the size if less.")]
 Time = Annotated[float, typer.Option(help="Time at which the field is taken.")]
 Viscosity = Annotated[float, typer.Option(help="Kinematic viscosity nu.")]
 Cfl = Annotated[float, typer.Option(help="Largest max(|u| + |v|) dt / dx.")]

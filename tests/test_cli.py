@@ -167,6 +167,8 @@ def test_a_run_leaves_its_files_and_goes_on(capsys, here):
     assert code == 4
     assert "Not converged. Go on with a larger --max-evaluations" in out
     assert "figure: run/figure.png" in out
+    assert "largest correlation with the field: " in out
+    assert "moments for 1024 pixels can make the samples copies of the field" in out
     assert err == ""
     files = set(os.listdir(here / "run"))
     assert {"samples.h5", "metrics.json", "run.json", "figure.png"} <= files
@@ -185,6 +187,11 @@ def test_a_run_leaves_its_files_and_goes_on(capsys, here):
     code, _, err = run(capsys, *base, "--angles", "3", "--max-evaluations", "9", "--resume")
     assert code == 2
     assert "n_angles was 2, now 3" in err
+
+
+def test_few_moments_for_the_pixels_give_no_warning(capsys, here):
+    words = [*SYNTHESIZE, "field.npy", *SMALL, "--moments", "pywph", "--max-evaluations", "1", "--out", "run"]
+    assert "copies of the field" not in run(capsys, *words)[1]
 
 
 def test_a_converged_run_is_code_0_and_needs_overwrite_to_be_done_again(capsys, here):

@@ -100,6 +100,8 @@ def test_the_record_and_the_report(finished):
     assert metrics["synthesis"]["status"] == ["converged", "converged"]
     assert metrics["synthesis"]["losses"] == finished.losses.tolist()
     assert metrics["synthesis"]["n_evaluations"] == list(finished.n_evaluations)
+    assert metrics["synthesis"]["n_pixels"] == 32 * 32
+    assert metrics["synthesis"]["n_moments"] == 2 * SETTINGS.build((32, 32), torch.float32).n_moments
     assert metrics["definitions"]["kurtosis"]["in_loss"]
     assert metrics["definitions"]["spectrum_error"]["in_loss"]
     assert not metrics["definitions"]["minkowski_error"]["in_loss"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import typer
@@ -138,6 +138,7 @@ def show_outcome(console: Console, outcome: SynthesisOutcome) -> None:
         colour = "green" if status is Status.CONVERGED else "yellow"
         table.add_row(str(number), f"[{colour}]{status.value}[/]", f"{loss:.2e}", str(n_evaluations))
     console.print(table)
+    console.print(_copying(outcome.metrics), markup=False, soft_wrap=True)
     given = [word for word in sys.argv[1:] if word not in ("--overwrite", "--resume")]
     again = shlex.join(["phasewave", *given, "--resume"])
     lines = []
@@ -148,3 +149,16 @@ def show_outcome(console: Console, outcome: SynthesisOutcome) -> None:
     files = sorted(file.name for file in outcome.folder.iterdir() if not file.name.startswith("."))
     lines += [f"files in {outcome.folder}: {', '.join(files)}", f"figure: {outcome.folder / 'figure.png'}"]
     console.print("\n".join(lines), markup=False, soft_wrap=True)
+
+
+def _copying(metrics: dict[str, Any]) -> str:
+    """Say how near the samples are to copies of the field, and warn where the moments could make them so."""
+    near, model = (metrics[part]["cross_correlation"]["mean"] for part in ("samples", "gaussian"))
+    line = f"largest correlation with the field: {near:.2f}, of the Gaussian model {model:.2f}, of a copy 1"
+    moments, pixels = (metrics["synthesis"][name] for name in ("n_moments", "n_pixels"))
+    if moments > pixels:
+        line += (
+            f"\nwarning: {moments} moments for {pixels} pixels can make the samples copies of the field: "
+            "take a larger field, fewer --scales, or --moments pywph"
+        )
+    return line

@@ -33,6 +33,8 @@ class SamplerResult:
         Loss of each sample after every call of the statistics.
     n_evaluations : tuple of int
         Evaluations of each sample.
+    n_moments : int
+        Real numbers that were matched; more than the field has pixels can copy it.
     """
 
     samples: torch.Tensor
@@ -40,6 +42,7 @@ class SamplerResult:
     losses: torch.Tensor
     history: torch.Tensor
     n_evaluations: tuple[int, ...]
+    n_moments: int
 
     @property
     def converged(self) -> bool:
@@ -184,6 +187,7 @@ class MaxEntropySampler:
             losses=result.losses,
             history=result.history,
             n_evaluations=result.n_evaluations,
+            n_moments=matching.target.numel() * (2 if matching.target.is_complex() else 1),
         )
 
     def _each(self, function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:

@@ -227,6 +227,8 @@ def _write(
             "losses": result.losses.tolist(),
             "n_evaluations": list(result.n_evaluations),
             "tolerance": settings.tolerance,
+            "n_moments": result.n_moments,
+            "n_pixels": target.numel(),
         },
         **compare(samples, target, gaussian=gaussian, in_loss=settings.in_loss()),
     }

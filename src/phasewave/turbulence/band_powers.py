@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from phasewave.checks import integer, plane_shape, real_field
+from phasewave.turbulence.scales import FLOOR, floored
 from phasewave.turbulence.spectra import band_spectrum, log_bands
 
 
@@ -54,7 +55,7 @@ class BandPowers(nn.Module):
         module = copy.deepcopy(self)
         with torch.no_grad():
             powers = self._powers(target.reshape(-1, *self.shape)).mean(dim=0)
-            module.scale = torch.where(powers > 0, powers, 1)
+            module.scale = floored(powers, floor=FLOOR**2)
         return module
 
     def _powers(self, x: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band
 from phasewave.core.grids import signed_frequencies, smooth_size
 from phasewave.core.phases import modulus
+from phasewave.turbulence.scales import floored
 from phasewave.turbulence.spectral_covariances import SpectralCovariances
 
 ChannelKind = Literal["isotropic", "modulus", "steered", "director", "flux"]
@@ -219,10 +220,11 @@ class CircularMoments(nn.Module):
             for i, (band, grid) in enumerate(zip(module.bands, self.grids, strict=True)):
                 power = cast(Band, band).forward(spectrum)[:, 1].abs().square().mean() / math.prod(grid)
                 module.softening[i] = 0.1 * power.sqrt()
+            module.softening = floored(module.softening)
             spectra = module._channel_spectra(target)
             module.means = torch.cat([s[..., 0, 0].real.mean(dim=0) for s in spectra])
             variance = torch.cat([self.covariances.variances(s).mean(dim=0) for s in spectra])
-            module.deviations = torch.where(variance > 0, variance, 1).sqrt()
+            module.deviations = floored(variance.sqrt())
         return module
 
     def _channel_spectra(self, x: torch.Tensor) -> list[torch.Tensor]:

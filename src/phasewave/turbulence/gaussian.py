@@ -108,7 +108,7 @@ class GaussianModel:
         total = density.mean()
         return density * (self.variance() / total) if float(total) > 0 else density
 
-    def smoothed(self, *, width: float = 2.0) -> GaussianModel:
+    def smoothed(self, *, width: float = 3.0) -> GaussianModel:
         r"""Return the model with a spectrum averaged over neighbouring frequencies.
 
         One periodogram scatters by as much as its mean. A sample that has its every peak correlates with the

@@ -17,6 +17,7 @@ from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band
 from phasewave.core.grids import angular_frequencies, smooth_size
 from phasewave.turbulence.plain_moments import quantile_means
+from phasewave.turbulence.scales import floored
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,8 @@ class Marginals(nn.Module):
         """
         module = copy.deepcopy(self)
         with torch.no_grad():
-            deviations = torch.stack([values.std(correction=0) for values in self._fields(target)])
-            module.deviations = torch.where(deviations > 0, deviations, 1)
+            *plain, gradient = [values.std(correction=0) for values in self._fields(target)]
+            module.deviations = torch.cat((floored(torch.stack(plain)), floored(gradient[None])))
         return module
 
     def _fields(self, x: torch.Tensor) -> list[torch.Tensor]:

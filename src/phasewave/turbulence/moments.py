@@ -22,6 +22,7 @@ from phasewave.turbulence.moment_table import (
 )
 from phasewave.turbulence.plain_moments import PlainMoments
 from phasewave.turbulence.pyramid import Pyramid
+from phasewave.turbulence.scales import floored
 from phasewave.turbulence.wavelet_moments import WaveletMoments
 
 
@@ -191,8 +192,8 @@ class PhaseHarmonicMoments(nn.Module):
 
         Every covariance then subtracts the target's means of its two channels and is divided by their standard
         deviations, so that matching it also matches the means; a power is divided by the field's standard
-        deviation to that power, a quantile likewise after the mean. A channel that does not vary in the target
-        is divided by 1.
+        deviation to that power, a quantile likewise after the mean. A channel that hardly varies in the target is
+        divided by a floor (`phasewave.turbulence.scales.floored`).
 
         Parameters
         ----------
@@ -220,7 +221,7 @@ class PhaseHarmonicMoments(nn.Module):
         means, deviations = (
             torch.stack([statistics[channel][which] for channel in self.channels]) for which in range(2)
         )
-        deviations = torch.where(deviations > 0, deviations, 1.0)
+        deviations = floored(deviations)
         at = {channel: number for number, channel in enumerate(self.channels)}
         factors = []
         for row in self.table:

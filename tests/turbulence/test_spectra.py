@@ -95,3 +95,19 @@ def test_bad_input():
         log_bands((32, 32), n_bands=0)
     with pytest.raises(TypeError, match=r"`x` must be of a real floating dtype, got torch.int64"):
         band_spectrum(torch.zeros(4, 4, dtype=torch.int64), log_bands((4, 4)))
+
+
+def test_bands_that_hold_only_rounding_are_left_out_of_the_error():
+    generator = torch.Generator().manual_seed(3)
+    spectrum = torch.fft.fft2(torch.randn(64, 64, dtype=torch.float64, generator=generator))
+    smooth = torch.fft.ifft2(torch.where(radial(64) < 1.0, spectrum, 0)).real
+    noise = torch.randn(64, 64, dtype=torch.float64, generator=generator)
+    target, sample = smooth + 1e-9 * noise, smooth + 1e-5 * noise
+    assert float(spectrum_error(sample, target)) < 1e-3
+    # Where the target has power, a missing band counts whole.
+    assert float(spectrum_error(torch.fft.ifft2(torch.where(radial(64) < 0.5, spectrum, 0)).real, target)) > 0.1
+
+
+def radial(n):
+    axis = 2 * math.pi * torch.fft.fftfreq(n, dtype=torch.float64)
+    return torch.hypot(axis[:, None], axis)

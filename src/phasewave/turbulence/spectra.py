@@ -86,7 +86,8 @@ def spectrum_error(x: Tensor, target: Tensor, *, n_bands: int = 12) -> Tensor:
 
     .. math:: \frac1B \sum_b \left| P_b(x) / P_b(\text{target}) - 1 \right|,
 
-    the bands being those of the target's grid. Bands in which a grid has no frequency are left out.
+    the bands being those of the target's grid. Bands in which a grid has no frequency are left out, and those in
+    which the target has less than 1e-10 of the power of its strongest band: rounding, not a spectrum.
 
     Parameters
     ----------
@@ -100,5 +101,7 @@ def spectrum_error(x: Tensor, target: Tensor, *, n_bands: int = 12) -> Tensor:
     Tensor (...), float64
     """
     edges = log_bands(target.shape[-2:], n_bands=n_bands)
-    error = (band_spectrum(x, edges) / band_spectrum(target, edges) - 1).abs()
-    return error.nanmean(-1)
+    wanted = band_spectrum(target, edges)
+    present = wanted >= 1e-10 * wanted.nan_to_num(nan=0.0).amax(-1, keepdim=True)
+    error = (band_spectrum(x, edges) / wanted - 1).abs()
+    return torch.where(present, error, torch.nan).nanmean(-1)

@@ -68,3 +68,14 @@ def test_tight_bank_keeps_the_energy_and_inverts() -> None:
 def test_parameters_out_of_range_are_named(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         CircularHarmonics(**options)
+
+
+def test_the_grid_of_a_scale_holds_its_band_and_never_exceeds_the_field() -> None:
+    family, shape = CircularHarmonics(0), (96, 50)
+    for scale in range(7):
+        (support,) = family.wavelets(shape, scale, tolerance=1e-7)
+        for n, m, extent in zip(shape, family.grid(shape, scale), support.extent, strict=True):
+            assert min(extent, n) <= m <= n
+        assert all(
+            a <= b for a, b in zip(family.grid(shape, scale), family.grid(shape, scale, room=1.5), strict=True)
+        )

@@ -75,6 +75,11 @@ class FilterBank:
         return Support(start, values)
 
 
+def octaves(family: WaveletFamily, n_scales: int) -> list[int]:
+    """Octave of each scale, ``floor(log2(dilation))``: how far its coefficients may be subsampled."""
+    return [math.floor(math.log2(family.dilation(scale))) for scale in range(n_scales)]
+
+
 def filter_bank(
     shape: Sequence[int],
     family: WaveletFamily,

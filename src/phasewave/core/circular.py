@@ -10,6 +10,7 @@ import torch
 from phasewave.checks import integer
 from phasewave.core.bump import CENTRAL_FREQUENCY, BumpSteerable
 from phasewave.core.fourier import Support
+from phasewave.core.grids import smooth_size
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,22 @@ class CircularHarmonics:
     def dilation(self, scale: int) -> float:
         """Factor ``2^(i/q)`` by which the wavelets of a scale are wider than those of scale 0."""
         return 2.0 ** (scale / self.scales_per_octave)
+
+    def grid(self, shape: tuple[int, int], scale: int, *, room: float = 1.0) -> tuple[int, int]:
+        """Smallest grid of fast sizes that holds a scale's band ``|omega| < 1.7 pi / dilation`` unaliased.
+
+        Parameters
+        ----------
+        shape : pair of int
+            The field's grid, which is never exceeded.
+        scale : int
+            Scale index ``i``.
+        room : float
+            Factor of frequencies to leave for what a modulus adds to the band.
+        """
+        reach = 1.75 * room / self.dilation(scale)
+        height, width = (min(n, smooth_size(math.ceil(n * reach), multiple=2)) for n in shape)
+        return height, width
 
     def wavelets(self, shape: tuple[int, ...], scale: int, *, tolerance: float) -> tuple[Support, ...]:
         """The wavelets of one scale on a grid, on the box that holds their ring.

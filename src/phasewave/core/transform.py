@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, integer, real_field
-from phasewave.core.bank import FilterBank, WaveletFamily, filter_bank
+from phasewave.core.bank import FilterBank, WaveletFamily, filter_bank, octaves
 from phasewave.core.fourier import Band, Support
 from phasewave.core.grids import subsampled_size
 
@@ -67,8 +67,8 @@ class WaveletTransform(nn.Module):
         self.shape, self.tight, self.oversampling = self.bank.shape, tight, oversampling
         low = _trimmed(self.bank.low_pass_support(), SUPPORT_TOLERANCE[dtype])
         filters = [*self.bank.wavelets, (low,)]
-        octaves = [math.floor(math.log2(family.dilation(j))) for j in range(n_scales)]
-        resolutions = [max(0, j - oversampling) for j in (*octaves, octaves[-1] + 1)]
+        levels = octaves(family, n_scales)
+        resolutions = [max(0, level - oversampling) for level in (*levels, levels[-1] + 1)]
         self.grids = tuple(tuple(subsampled_size(n, r) for n in self.shape) for r in resolutions)
         self.bands = nn.ModuleList(
             Band(supports, self.shape, grid, dtype=dtype)

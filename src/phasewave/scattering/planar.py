@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import cast, get_args
 
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from phasewave.checks import choice, fail, integer, plane_shape, real_field
-from phasewave.core.bank import WaveletFamily, filter_bank
+from phasewave.core.bank import WaveletFamily, filter_bank, octaves
 from phasewave.core.borders import Border, Extension
 from phasewave.core.coefficients import ScatteringPath
 from phasewave.core.fourier import Band
@@ -53,7 +52,7 @@ class Scattering2D(nn.Module):
         order 2 by about 1 %; each further octave divides that by about 10 and costs 4 times the pixels.
     tight : bool
         Rescale the wavelets to a Parseval frame: with the low-pass read at every pixel the transform is then a
-        contraction; at the output's sampling its squared norm times ``4^J`` can exceed that by a quarter.
+        contraction; at the output's sampling it need not be (1.18 for a wave at the output's Nyquist frequency).
     family : callable
         Makes the wavelet family from the number of angles, for example `Morlet`.
     chunk : int
@@ -98,8 +97,8 @@ class Scattering2D(nn.Module):
         self.chunk = integer("chunk", chunk, minimum=1)
         integer("oversampling", oversampling, minimum=0)
         wavelets = family(n_angles)
-        octaves = [math.floor(math.log2(wavelets.dilation(j))) for j in range(n_scales)]
-        coarsest = octaves[-1] + 1
+        levels = octaves(wavelets, n_scales)
+        coarsest = levels[-1] + 1
         if 2**coarsest > min(self.shape):
             fail("n_scales", f"give an output step <= {min(self.shape)}, the smaller side", n_scales)
         if dtype not in SUPPORT_TOLERANCE:
@@ -114,7 +113,7 @@ class Scattering2D(nn.Module):
             self.padded, wavelets, n_scales=n_scales, tight=tight, tolerance=SUPPORT_TOLERANCE[dtype]
         )
         self.n_filters = len(bank.wavelets[0])
-        grids = [self._grid(max(0, octave - oversampling)) for octave in octaves]
+        grids = [self._grid(max(0, level - oversampling)) for level in levels]
         coarse = self._grid(coarsest)
 
         def pool(grid: tuple[int, ...]) -> Pool:

@@ -15,7 +15,7 @@ from phasewave.checks import fail, integer, plane_shape, real_field
 from phasewave.core.bank import filter_bank
 from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band
-from phasewave.core.grids import signed_frequencies, smooth_size
+from phasewave.core.grids import signed_frequencies
 from phasewave.core.phases import modulus
 from phasewave.turbulence.scales import floored
 from phasewave.turbulence.spectral_covariances import SpectralCovariances
@@ -138,13 +138,7 @@ class CircularMoments(nn.Module):
         # Moduli reach a little past the band of their wavelets: a quarter of an octave of room keeps their aliases
         # under a percent.
         room = 2**0.25
-        self.grids = [
-            tuple(
-                min(n, smooth_size(math.ceil(n * 1.75 * room / family.dilation(i)), multiple=2))
-                for n in self.shape
-            )
-            for i in range(bank.n_scales)
-        ]
+        self.grids = [family.grid(self.shape, i, room=room) for i in range(bank.n_scales)]
         self.bands = nn.ModuleList(
             Band(wavelets, self.shape, grid, dtype=dtype)
             for wavelets, grid in zip(bank.wavelets, self.grids, strict=True)

@@ -15,7 +15,7 @@ from phasewave.checks import fail, integer, plane_shape, real_field
 from phasewave.core.bank import filter_bank
 from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band
-from phasewave.core.grids import angular_frequencies, smooth_size
+from phasewave.core.grids import angular_frequencies
 from phasewave.turbulence.plain_moments import quantile_means
 from phasewave.turbulence.scales import floored
 
@@ -92,8 +92,7 @@ class Marginals(nn.Module):
         self.bands = nn.ModuleList()
         sizes = [math.prod(self.shape)] * (1 + len(widths))
         for i, wavelets in enumerate(bank.wavelets):
-            reach = 1.75 / family.dilation(i)
-            grid = tuple(min(n, smooth_size(math.ceil(n * reach), multiple=2)) for n in self.shape)
+            grid = family.grid(self.shape, i)
             self.bands.append(Band(wavelets, self.shape, grid, dtype=dtype))
             sizes.append(math.prod(grid))
         sizes.append(math.prod(self.shape))

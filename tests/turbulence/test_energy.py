@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from phasewave.turbulence.energy import MomentMatching
+from phasewave.turbulence.energy import MomentMatching, spread_weights
 
 
 class Moments(torch.nn.Module):
@@ -132,3 +132,47 @@ def test_statistics_of_a_wrong_shape_are_named():
     matching = MomentMatching(lambda x: x.mean((-2, -1)), torch.ones(6))
     with pytest.raises(ValueError, match=r"`statistics` must return moments \(1, 6\), got \(1,\)"):
         matching.value_and_gradient(fields())
+
+
+def test_the_losses_of_classes_are_their_formula():
+    moments = Moments()
+    wanted, kinds = target(moments), ["a", "b", "a", "c", "c", "b"]
+    weights = torch.linspace(0.5, 2.0, 6, dtype=torch.float64)
+    matching = MomentMatching(moments, wanted, weights=weights, kinds=kinds)
+    found = matching.class_losses(moments(fields()))
+    assert list(found) == ["a", "b", "c"]
+    squares = weights * (moments(fields()) - wanted).abs().square()
+    for kind, losses in found.items():
+        rows = [i for i, name in enumerate(kinds) if name == kind]
+        scale = (weights * wanted.abs().square())[rows].sum()
+        torch.testing.assert_close(losses, squares[:, rows].sum(1) / scale, rtol=1e-12, atol=0.0)
+
+
+def test_a_class_of_zeros_is_relative_to_its_share():
+    matching = MomentMatching(lambda x: x, torch.tensor([3.0, 4.0, 0.0, 0.0]), kinds=["a", "a", "b", "b"])
+    losses = matching.class_losses(torch.tensor([[3.0, 5.0, 0.5, 0.0]]))
+    assert losses["a"].item() == pytest.approx(1 / 25)
+    assert losses["b"].item() == pytest.approx(0.25 / (2 * 25 / 4))
+
+
+def test_the_balanced_loss_is_the_sum_over_classes_in_their_tolerances():
+    moments = Moments()
+    wanted, kinds = target(moments), ["a", "b", "a", "c", "c", "b"]
+    matching = MomentMatching(moments, wanted, kinds=kinds)
+    balanced, goal = matching.balanced({"a": 1e-2, "rest": 3.0})
+    classes = matching.class_losses(moments(fields()))
+    total = classes["a"] / 1e-2 + classes["b"] / 3.0 + classes["c"] / 3.0
+    torch.testing.assert_close(balanced(fields()) / goal, total, rtol=1e-12, atol=0.0)
+    # the classes' own losses do not depend on the balance
+    for kind, losses in balanced.class_losses(moments(fields())).items():
+        torch.testing.assert_close(losses, classes[kind], rtol=1e-12, atol=0.0)
+
+
+def test_weights_of_a_spread_by_hand():
+    rows = torch.tensor([[1.0, 0.0, 0.0], [3.0, 1.0, 0.0]], dtype=torch.float64)
+    # variances 2, 1/2, 0; the median 1/2
+    wanted = torch.tensor([1 / 2.5, 1 / 1.0, 1 / 0.5], dtype=torch.float64)
+    torch.testing.assert_close(spread_weights(rows), wanted / wanted.mean())
+    # of complex moments, both parts count
+    torch.testing.assert_close(spread_weights(rows * 1j), wanted / wanted.mean())
+    assert spread_weights(rows[:1].expand(2, -1)).tolist() == [1.0, 1.0, 1.0]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from phasewave.checks import fail, finite, integer, real_field
+from phasewave.checks import fail, grid_shape, integer
 from phasewave.solve.lbfgs import LBFGS
 from phasewave.solve.lbfgs_state import LBFGSState
 from phasewave.solve.loop import Progress, minimize
 from phasewave.solve.result import Status
-from phasewave.turbulence.energy import MomentMatching, Statistics
-from phasewave.turbulence.gaussian import GaussianModel, white_noise
+from phasewave.turbulence.energy import Statistics
+from phasewave.turbulence.matching import set_goal
 from phasewave.turbulence.preconditioner import SpectralPreconditioner
+from phasewave.turbulence.start import GaussianStart
+from phasewave.turbulence.targets import standard_target
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class SamplerResult:
 
     Attributes
     ----------
-    samples : torch.Tensor, shape (n, H, W)
+    samples : torch.Tensor, shape (n, H, W), or (n, C, H, W) of several fields
         In the units, dtype and device of the field.
     status : tuple of Status
         One for each sample.
@@ -35,6 +37,16 @@ class SamplerResult:
         Evaluations of each sample.
     n_moments : int
         Real numbers that were matched; more than the field has pixels can copy it.
+    class_losses : dict of str to torch.Tensor, shape (n,), float64 on the CPU
+        Relative loss of each class of moments (`MomentMatching.class_losses`).
+    tolerance : float
+        The loss at which a sample has converged: the sampler's own, or what its numbers by class come to.
+    sample_moments : torch.Tensor, shape (n, n_moments), on the CPU
+        Moments of the samples, standardised as they were matched.
+    target_moments : torch.Tensor, shape (n_moments,), on the CPU
+        Those of the target; their mean if it is an ensemble.
+    realisation_losses : torch.Tensor or None, shape (m,), float64 on the CPU
+        Loss of each realisation of an ensemble: what distinguishes a real field from their mean.
     """
 
     samples: torch.Tensor
@@ -43,6 +55,11 @@ class SamplerResult:
     history: torch.Tensor
     n_evaluations: tuple[int, ...]
     n_moments: int
+    class_losses: dict[str, torch.Tensor]
+    tolerance: float
+    sample_moments: torch.Tensor
+    target_moments: torch.Tensor
+    realisation_losses: torch.Tensor | None
 
     @property
     def converged(self) -> bool:
@@ -64,12 +81,15 @@ class MaxEntropySampler:
     Parameters
     ----------
     moments : torch.nn.Module or callable
-        phi: any differentiable map of fields (n, H, W) to moments (n, n_moments), real or complex. If it has a
-        method ``standardized(target)``, as `PhaseHarmonicMoments`, that gives the moments that are matched.
+        phi: any differentiable map of fields (n, H, W) to moments (n, n_moments), real or complex. If it has
+        the methods of `phasewave.turbulence.interface.Moments`, they are used: ``standardized`` by the target,
+        ``resized`` for samples of another size, ``masked`` for a target with gaps.
     weights : torch.Tensor, shape (n_moments,), optional
-        w >= 0; all one by default.
-    tolerance : float
-        A sample has converged when its relative loss is at most this.
+        w >= 0; all one by default. An ensemble's own weights (`spread_weights`) multiply them.
+    tolerance : float, or Mapping of str to float
+        A sample has converged when its relative loss is at most this. Numbers by class of moments, such as
+        ``{"S11": 1e-5, "rest": 1e-3}``, weight the classes so that each is within its own when the sample has
+        converged (`MomentMatching.balanced`).
     max_evaluations : int
         Evaluations of the moments allowed to each sample.
     solver : LBFGS, optional
@@ -85,6 +105,7 @@ class MaxEntropySampler:
 
     Examples
     --------
+    >>> from phasewave.turbulence.gaussian import GaussianModel
     >>> field = GaussianModel(torch.randn(32, 32).cumsum(0)).sample(1, seed=1)[0]
     >>> sampler = MaxEntropySampler(lambda x: torch.fft.rfft2(x).abs().square().flatten(-2))
     >>> sampler.sample(field, n_samples=2, seed=0).samples.shape
@@ -96,14 +117,14 @@ class MaxEntropySampler:
         moments: Statistics,
         *,
         weights: torch.Tensor | None = None,
-        tolerance: float = 1e-5,
+        tolerance: float | Mapping[str, float] = 1e-5,
         max_evaluations: int = 500,
         solver: LBFGS | None = None,
         chunk: int | None = 1,
     ) -> None:
         self.moments = moments
         self.weights = weights
-        if not tolerance >= 0.0:
+        if not isinstance(tolerance, Mapping) and not tolerance >= 0.0:
             fail("tolerance", "be a number >= 0", tolerance)
         self.tolerance = tolerance
         self.max_evaluations = integer("max_evaluations", max_evaluations, minimum=1)
@@ -116,6 +137,11 @@ class MaxEntropySampler:
         *,
         n_samples: int = 4,
         seed: int | torch.Generator = 0,
+        shape: Sequence[int] | None = None,
+        channels: bool = False,
+        mask: torch.Tensor | None = None,
+        periodic: bool = True,
+        first_sample: int = 0,
         callback: Callable[[Progress], bool | None] | None = None,
         state: LBFGSState | None = None,
     ) -> SamplerResult:
@@ -123,12 +149,28 @@ class MaxEntropySampler:
 
         Parameters
         ----------
-        field : torch.Tensor, shape (H, W)
-            The target, real; the moments must be on its device, and of its dtype.
+        field : torch.Tensor, shape (H, W) or (m, H, W)
+            The target, real, or an ensemble of m realisations of one process: their moments are averaged, and
+            weighted by their spread. With ``channels``, (C, H, W) or (m, C, H, W): C fields of one sky. The
+            moments must be on its device, and of its dtype.
         n_samples : int
             How many.
         seed : int or torch.Generator
             Sample i starts from noise that depends on (seed, i) alone.
+        shape : pair of int, optional
+            Size of the samples; that of the field by default. The pixel keeps its size: a larger sample is a
+            larger domain. Moments that are not for any size must have ``resized``.
+        channels : bool
+            Whether the axis -3 of ``field`` counts fields of one sky, which are sampled together.
+        mask : torch.Tensor, optional
+            Boolean, (H, W), True where ``field`` is observed; what it holds elsewhere does not matter, NaN
+            included. The moments must have ``masked``.
+        periodic : bool
+            Whether the field is periodic. If not, it is padded, and the padding masked; the samples are
+            periodic all the same. The moments must have ``masked`` and ``resized``.
+        first_sample : int
+            Number of the first sample: those from it on are drawn, to go on with an ensemble, or to share it
+            out.
         callback : callable, optional
             Called with a `Progress` after every call of the moments; stops the work by returning True. Its
             ``state`` can be stored, and given as ``state`` to go on.
@@ -143,44 +185,46 @@ class MaxEntropySampler:
         Raises
         ------
         TypeError
-            If ``field`` is not a real tensor.
+            If ``field`` is not a real tensor, the mask not boolean, or the moments lack a method needed.
         ValueError
-            If ``field`` is not one finite field, does not vary, or the state is of other fields.
+            If ``field`` has the wrong axes, values that are not finite where it is observed, or does not vary;
+            if the mask leaves a scale too few pixels, or the state is of other fields.
         """
-        real_field("field", field)
-        if field.ndim != 2:
-            fail("field", "have axes (H, W)", tuple(field.shape))
-        finite("field", field)
+        target = standard_target(field, channels=channels, mask=mask, periodic=periodic)
+        sizes = target.shape if shape is None else grid_shape("shape", shape, n_axes=2)
         count = integer("n_samples", n_samples, minimum=1)
-        exact = field.detach().to(torch.float64)
-        mean, scale = exact.mean(), exact.std(correction=0)
-        if not float(scale) > 0.0:
-            fail("field", "vary over space", "a constant field")
-        target = ((exact - mean) / scale).to(field.dtype)
-        model = GaussianModel(target).smoothed()
-        preconditioner = SpectralPreconditioner(model)
-        matching = self.matching(target)
+        first = integer("first_sample", first_sample, minimum=0)
+        goal = set_goal(
+            self.moments, target, sizes, weights=self.weights, tolerance=self.tolerance, chunk=self.chunk
+        )
+        matching = goal.matching
+        start = GaussianStart(target, sizes)
+        preconditioner = SpectralPreconditioner(start.model)
 
         def objective(variables: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            losses, gradient = matching.value_and_gradient(self._each(preconditioner.fields, variables))
-            return losses, self._each(preconditioner.fields, gradient)
+            values, gradient = matching.value_and_gradient(self._each(preconditioner.fields, variables))
+            return values, self._each(preconditioner.fields, gradient)
 
-        start = None
+        variables = None
         if state is None:
-            noise = white_noise(count, field.shape, seed=seed).to(field.device)
-            start = self._each(lambda part: preconditioner.variables(model.colour(part)), noise).to(field.dtype)
-        elif tuple(state.value.shape) != (count, *field.shape):
-            fail("state", f"hold {count} fields of shape {tuple(field.shape)}", tuple(state.value.shape))
+            noise = start.noise(count, seed=seed, first=first).to(field.device)
+            whole = self._each(lambda part: preconditioner.variables(start.colour(part)), noise)
+            variables = whole.to(field.dtype)
+        elif tuple(state.value.shape) != (count, *target.batch, *sizes):
+            fail("state", f"hold {count} fields of shape {(*target.batch, *sizes)}", tuple(state.value.shape))
         result = minimize(
             objective,
-            start,
+            variables,
             solver=self.solver,
-            tolerance=self.tolerance,
+            tolerance=goal.tolerance,
             max_evaluations=self.max_evaluations,
             callback=callback,
             state=state,
         )
-        samples = self._each(preconditioner.fields, result.value.to(torch.float64)) * scale + mean
+        with torch.no_grad():
+            standard = self._each(preconditioner.fields, result.value)
+            moments = self._each(matching.statistics, standard)
+        samples = target.units(self._each(preconditioner.fields, result.value.to(torch.float64)))
         return SamplerResult(
             samples=samples.to(field.dtype),
             status=result.status,
@@ -188,19 +232,14 @@ class MaxEntropySampler:
             history=result.history,
             n_evaluations=result.n_evaluations,
             n_moments=matching.target.numel() * (2 if matching.target.is_complex() else 1),
+            class_losses={kind: loss.cpu() for kind, loss in matching.class_losses(moments).items()},
+            tolerance=goal.tolerance,
+            sample_moments=moments.cpu(),
+            target_moments=matching.target.cpu(),
+            realisation_losses=goal.realisation_losses,
         )
 
     def _each(self, function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         """Return a function of a batch, computed ``chunk`` samples at a time (FFTs round by the batch)."""
         parts = x.split(len(x) if self.chunk is None else self.chunk)
         return torch.cat([function(part.clone()) for part in parts])
-
-    def matching(self, target: torch.Tensor) -> MomentMatching:
-        """Return the loss for a target (H, W) of zero mean and unit variance."""
-        standardized = getattr(self.moments, "standardized", None)
-        moments = self.moments if standardized is None else standardized(target)
-        with torch.no_grad():
-            values = moments(target[None])
-        if values.ndim != 2 or values.shape[0] != 1:
-            fail("moments", "map fields (n, H, W) to moments (n, n_moments)", tuple(values.shape))
-        return MomentMatching(moments, values[0], weights=self.weights, chunk=self.chunk)

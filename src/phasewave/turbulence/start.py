@@ -1,0 +1,55 @@
+"""Where samples start: Gaussian noise of the target's smoothed spectrum, on a grid of any size."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from phasewave.turbulence.gaussian import GaussianModel, white_noise
+from phasewave.turbulence.targets import StandardTarget
+
+
+class GaussianStart:
+    """Gaussian fields with the mean and the smoothed spectrum of a target.
+
+    Parameters
+    ----------
+    target : StandardTarget
+        Of gaps and padding, which hold zeros, only the variance they lack is made good.
+    shape : pair of int
+        Of the fields to draw.
+
+    Attributes
+    ----------
+    model : GaussianModel
+        Of the mean spectrum of the target's fields, on the grid of the samples.
+    """
+
+    def __init__(self, target: StandardTarget, shape: tuple[int, ...]) -> None:
+        self.batch, self.shape = target.batch, shape
+        self.model = _model(target.fields, target.mask, shape)
+        self.models = (
+            [_model(fields, target.mask, shape) for fields in target.fields.unbind(1)] if self.batch else []
+        )
+
+    def noise(self, n_samples: int, *, seed: int | torch.Generator, first: int = 0) -> torch.Tensor:
+        """Draw white noise, (n_samples, [C,] H, W) float64, for the samples of a seed from number ``first`` on."""
+        return white_noise(first + n_samples, (*self.batch, *self.shape), seed=seed)[first:]
+
+    def colour(self, noise: torch.Tensor) -> torch.Tensor:
+        """Return the fields that `noise` (n, [C,] H, W) becomes, of its dtype."""
+        if not self.models:
+            return self.model.colour(noise)
+        return torch.stack([m.colour(part) for m, part in zip(self.models, noise.unbind(1), strict=True)], dim=1)
+
+
+def _model(fields: torch.Tensor, mask: torch.Tensor | None, shape: tuple[int, ...]) -> GaussianModel:
+    """Return the model of some fields of zero mean, zero where they are not observed, for another grid."""
+    known = fields if mask is None else fields / mask.to(fields).mean().sqrt()
+    model = GaussianModel(known).smoothed()
+    if tuple(shape) == model.shape:
+        return model
+    resized = copy.copy(model)
+    resized.shape, resized.spectrum = shape, model.spectral_density(shape)
+    return resized

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from phasewave.turbulence.joint import JointMoments
 from phasewave.turbulence.marginals import Marginals
 
 
@@ -15,7 +14,7 @@ def marginals() -> Marginals:
 
 def test_quantiles_of_the_field_are_means_of_its_sorted_values() -> None:
     x, module = field(), marginals().standardized(field(1))
-    at = [i for i, row in enumerate(module.table) if row.kind == "field"]
+    at = [i for i, row in enumerate(module.table) if row.source == "field"]
     expected = x.flatten().sort().values.view(32, -1).mean(-1) / (field(1).std(correction=0) * 32**0.5)
     torch.testing.assert_close(module(x)[at], expected)
 
@@ -25,7 +24,7 @@ def test_the_squared_gradient_is_spectral() -> None:
     x = (3 * u)[:, None].sin() + (2 * u).cos()
     gradient = ((3 * u).cos()[:, None] ** 2 * 9 + (2 * u).sin() ** 2 * 4) * (2 * torch.pi / 32) ** 2
     module = marginals()
-    at = [i for i, row in enumerate(module.table) if row.kind == "squared gradient"]
+    at = [i for i, row in enumerate(module.table) if row.source == "squared gradient"]
     expected = gradient.flatten().sort().values.view(32, -1).mean(-1) / 32**0.5
     torch.testing.assert_close(module(x)[at], expected, rtol=0, atol=1e-12)
 
@@ -46,21 +45,3 @@ def test_gradients_are_those_of_differences() -> None:
 def test_wrong_arguments_are_named(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         Marginals((32, 32), **{"n_scales": 2, **options})
-
-
-def test_joint_moments_are_the_parts_side_by_side() -> None:
-    class Mean(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.complex(x.mean((-2, -1)), x.amax((-2, -1)))[..., None]
-
-        def standardized(self, target: torch.Tensor) -> "Mean":
-            return self
-
-    x, own = field(), marginals()
-    joint = JointMoments([Mean(), own], weights=[4.0, 1.0]).standardized(x)
-    expected = torch.cat((2 * torch.stack((x.mean(), x.max())), own.standardized(x)(x)))
-    torch.testing.assert_close(joint(x), expected)
-    with pytest.raises(ValueError, match="parts"):
-        JointMoments([])
-    with pytest.raises(ValueError, match="weights"):
-        JointMoments([own], weights=[1.0, 2.0])

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from phasewave.checks import integer, plane_shape, real_field
+from phasewave.checks import fail, integer, plane_shape, real_field
 from phasewave.turbulence.scales import FLOOR, floored
 from phasewave.turbulence.spectra import band_spectrum, log_bands
+
+
+@dataclass(frozen=True)
+class BandPower:
+    """One moment: the mean power of the frequencies from ``low`` to ``high``, in radians per pixel."""
+
+    low: float
+    high: float
+
+    @property
+    def kind(self) -> str:
+        """``"band_powers"``, the class of all of them."""
+        return "band_powers"
 
 
 class BandPowers(nn.Module):
@@ -40,23 +54,77 @@ class BandPowers(nn.Module):
     def __init__(self, shape: Sequence[int], *, n_bands: int = 12, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.shape, self.dtype = plane_shape("shape", shape), dtype
+        if dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
         self.edges = log_bands(self.shape, n_bands=integer("n_bands", n_bands, minimum=1))
-        present = torch.isfinite(band_spectrum(torch.zeros(self.shape), self.edges))
+        present = _present(self.shape, self.edges)
+        self.table = tuple(
+            BandPower(float(low), float(high))
+            for low, high, kept in zip(self.edges, self.edges[1:], present, strict=False)
+            if kept
+        )
         self.register_buffer("present", torch.nonzero(present).flatten(), persistent=False)
-        self.register_buffer("scale", torch.ones(int(present.sum()), dtype=torch.float64), persistent=False)
+        self.register_buffer("scale", torch.ones(len(self.table), dtype=torch.float64), persistent=False)
+
+    @property
+    def n_moments(self) -> int:
+        """Length of the table."""
+        return len(self.table)
+
+    @property
+    def is_complex(self) -> bool:
+        """False: all are real."""
+        return False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Band powers of fields ``(..., H, W)``: real, shape ``(..., n)``."""
-        real_field("x", x, self.shape, dtype=self.dtype)
+        """Band powers of fields ``(..., H, W)``: real, shape ``(..., n_moments)``."""
+        if real_field("x", x, self.shape, dtype=self.dtype).numel() == 0:
+            return x.new_zeros((*x.shape[:-2], self.n_moments))
         return (self._powers(x) / self.scale).to(self.dtype)
 
     def standardized(self, target: torch.Tensor) -> BandPowers:
         """The same moments over the powers of a target, one field or several ``(..., H, W)``."""
+        real_field("target", target, self.shape, dtype=self.dtype)
         module = copy.deepcopy(self)
         with torch.no_grad():
             powers = self._powers(target.reshape(-1, *self.shape)).mean(dim=0)
             module.scale = floored(powers, floor=FLOOR**2)
         return module
 
+    def resized(self, shape: Sequence[int]) -> BandPowers:
+        """The same bands, over the same powers, of fields of another size.
+
+        The edges stay what they are in radians per pixel: a larger domain has more frequencies in each band, and
+        some below the first, which are in none.
+
+        Parameters
+        ----------
+        shape : pair of int
+            The new height and width.
+
+        Returns
+        -------
+        BandPowers
+            A new module; this one is unchanged.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shape is not two sizes, or leaves a band without a frequency.
+        """
+        module = copy.deepcopy(self)
+        module.shape = plane_shape("shape", shape)
+        empty = ~_present(module.shape, self.edges)[self.get_buffer("present").cpu()]
+        if bool(empty.any()):
+            row = self.table[int(empty.nonzero()[0])]
+            band = f"the band {row.low:.4g} to {row.high:.4g} radians per pixel"
+            fail("shape", f"leave a frequency to {band}: build the set for the smaller shape", module.shape)
+        return module
+
     def _powers(self, x: torch.Tensor) -> torch.Tensor:
         return band_spectrum(x, self.edges).index_select(-1, self.get_buffer("present"))
+
+
+def _present(shape: Sequence[int], edges: torch.Tensor) -> torch.Tensor:
+    """Which bands hold a frequency of the grid."""
+    return torch.isfinite(band_spectrum(torch.zeros(*shape), edges))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -17,51 +16,9 @@ from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band
 from phasewave.core.grids import signed_frequencies
 from phasewave.core.phases import modulus
+from phasewave.turbulence.circular_table import CircularMoment, channels_of_scale
 from phasewave.turbulence.scales import floored
 from phasewave.turbulence.spectral_covariances import SpectralCovariances
-
-ChannelKind = Literal["isotropic", "modulus", "steered", "director", "flux"]
-
-
-@dataclass(frozen=True)
-class CircularChannel:
-    """A real field made from the circular-harmonic coefficients ``c_m`` of one scale.
-
-    Attributes
-    ----------
-    kind : {"isotropic", "modulus", "steered", "director", "flux"}
-        ``c_0``; ``|c_m|``; ``c_m conj(p)^m`` with ``p`` the phase of ``c_1`` (the local gradient's direction);
-        the spin-2 field ``|c_1| p^2`` and the spin-1 field ``c_0 p``, each turned to a scalar by the directions
-        of its frequencies.
-    scale : int
-        Scale index, half octaves from the finest.
-    momentum : int
-        ``m``; the spin of a director or a flux.
-    part : {"real", "imaginary"}
-        Which part of a complex channel; of a spin field its gradient (E) and curl (B) part.
-    """
-
-    kind: ChannelKind
-    scale: int
-    momentum: int
-    part: Literal["real", "imaginary"] = "real"
-
-
-@dataclass(frozen=True)
-class CircularMoment:
-    """One moment: the mean of a channel, or a covariance of two.
-
-    Attributes
-    ----------
-    first, second : CircularChannel
-        The channels; ``second`` is ``first`` for a mean.
-    smoothing : float or None
-        Width in pixels of the Gaussian between the two, 0 for the covariance at one point; None for a mean.
-    """
-
-    first: CircularChannel
-    second: CircularChannel
-    smoothing: float | None
 
 
 class CircularMoments(nn.Module):
@@ -125,7 +82,8 @@ class CircularMoments(nn.Module):
         super().__init__()
         self.shape = plane_shape("shape", shape)
         integer("n_scales", n_scales, minimum=1)
-        self.max_momentum = integer("max_momentum", max_momentum, minimum=1)
+        self.n_scales, self.max_momentum = n_scales, integer("max_momentum", max_momentum, minimum=1)
+        self.smoothings = tuple(smoothings)
         if any(not sigma >= 0 for sigma in smoothings) or not smoothings:
             fail("smoothings", "be one or more widths >= 0", tuple(smoothings))
         if 2**n_scales > min(self.shape):
@@ -144,13 +102,15 @@ class CircularMoments(nn.Module):
             for wavelets, grid in zip(bank.wavelets, self.grids, strict=True)
         )
         for i, grid in enumerate(self.grids):
-            self.register_buffer(f"direction_{i}", _directions(grid).to(dtype.to_complex()), persistent=False)
+            self.register_buffer(
+                f"direction_{i}", _directions(grid, self.shape).to(dtype.to_complex()), persistent=False
+            )
         self.channels = tuple(
-            channel for i in range(bank.n_scales) for channel in _channels_of_scale(i, max_momentum)
+            channel for i in range(bank.n_scales) for channel in channels_of_scale(i, max_momentum)
         )
         per_scale = len(self.channels) // bank.n_scales
         self.covariances = SpectralCovariances(
-            self.shape, self.grids, n_channels=per_scale, smoothings=tuple(smoothings), dtype=dtype
+            self.shape, self.grids, n_channels=per_scale, smoothings=self.smoothings, dtype=dtype
         )
         self.table = tuple(CircularMoment(c, c, None) for c in self.channels) + tuple(
             CircularMoment(self.channels[a], self.channels[b], sigma) for sigma, a, b in self.covariances.pairs()
@@ -163,6 +123,11 @@ class CircularMoments(nn.Module):
     def n_moments(self) -> int:
         """Length of the table."""
         return len(self.table)
+
+    @property
+    def is_complex(self) -> bool:
+        """False: all are real."""
+        return False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Moments of fields.
@@ -221,6 +186,38 @@ class CircularMoments(nn.Module):
             module.deviations = floored(variance.sqrt())
         return module
 
+    def resized(self, shape: Sequence[int]) -> CircularMoments:
+        """The same moments, with the same means and deviations, of fields of another size.
+
+        Parameters
+        ----------
+        shape : pair of int
+            The new height and width.
+
+        Returns
+        -------
+        CircularMoments
+            A new module; this one is unchanged.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shape is not two sizes, or too small for the scales.
+        """
+        module = CircularMoments(
+            shape,
+            n_scales=self.n_scales,
+            max_momentum=self.max_momentum,
+            smoothings=self.smoothings,
+            dtype=self.dtype,
+        )
+        return module._with(self.means, self.deviations, self.softening)
+
+    def _with(self, means: torch.Tensor, deviations: torch.Tensor, softening: torch.Tensor) -> CircularMoments:
+        """Take over a standardisation, and its device."""
+        self.means, self.deviations, self.softening = means.clone(), deviations.clone(), softening.clone()
+        return self.to(means.device)
+
     def _channel_spectra(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Spectra of the channels of each scale over their pixels' number: ``(n, C, m_0, m_1 // 2 + 1)``."""
         spectrum = torch.fft.fft2(x.reshape(-1, *self.shape))
@@ -247,26 +244,12 @@ class CircularMoments(nn.Module):
         return torch.cat((fourier, gradient_part, curl_part), dim=1) / math.prod(self.grids[i])
 
 
-def _channels_of_scale(scale: int, max_momentum: int) -> list[CircularChannel]:
-    channels = [CircularChannel("isotropic", scale, 0)]
-    channels += [CircularChannel("modulus", scale, m) for m in range(max_momentum + 1)]
-    for m in range(2, max_momentum + 1):
-        channels += [
-            CircularChannel("steered", scale, m, "real"),
-            CircularChannel("steered", scale, m, "imaginary"),
-        ]
-    channels += [CircularChannel("director", scale, 2, "real"), CircularChannel("flux", scale, 1, "real")]
-    channels += [
-        CircularChannel("director", scale, 2, "imaginary"),
-        CircularChannel("flux", scale, 1, "imaginary"),
-    ]
-    return channels
-
-
-def _directions(grid: Sequence[int]) -> torch.Tensor:
+def _directions(grid: Sequence[int], field: Sequence[int]) -> torch.Tensor:
     """``exp(-i s arg omega)`` for the spins 2 and 1, zero where it is not defined: at the origin, at Nyquist."""
-    k0, k1 = torch.meshgrid(*(signed_frequencies(m).to(torch.float64) for m in grid), indexing="ij")
-    unit = torch.complex(k1, -k0) / torch.hypot(k0, k1).clamp_min(1)
+    axes = [signed_frequencies(m).to(torch.float64) / n for m, n in zip(grid, field, strict=True)]
+    omega_0, omega_1 = torch.meshgrid(*axes, indexing="ij")
+    distance = torch.hypot(omega_0, omega_1)
+    unit = torch.complex(omega_1, -omega_0) / torch.where(distance > 0, distance, 1)
     for axis, m in enumerate(grid):
         if m % 2 == 0:
             unit.select(axis, m // 2).zero_()

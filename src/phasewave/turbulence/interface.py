@@ -40,6 +40,10 @@ class Moments(Protocol):
     def table(self) -> Sequence[MomentRow]:
         """What each moment is."""
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether the moments are complex numbers."""
+
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Moments of fields.
 
@@ -55,7 +59,7 @@ class Moments(Protocol):
         Returns
         -------
         torch.Tensor
-            Real or complex, always the same, shape ``(..., n_moments)``.
+            Real or, if `is_complex`, complex, shape ``(..., n_moments)``.
 
         Raises
         ------

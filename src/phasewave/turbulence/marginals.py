@@ -19,6 +19,8 @@ from phasewave.core.grids import angular_frequencies
 from phasewave.turbulence.plain_moments import quantile_means
 from phasewave.turbulence.scales import floored
 
+Source = Literal["field", "low-pass", "band-pass", "squared gradient"]
+
 
 @dataclass(frozen=True)
 class Quantile:
@@ -26,7 +28,7 @@ class Quantile:
 
     Attributes
     ----------
-    kind : {"field", "low-pass", "band-pass", "squared gradient"}
+    source : {"field", "low-pass", "band-pass", "squared gradient"}
         Which field.
     scale : float
         Width of the Gaussian low-pass in pixels; number of the band-pass, half octaves from the finest.
@@ -34,10 +36,15 @@ class Quantile:
         The bin, from 0, and how many there are.
     """
 
-    kind: Literal["field", "low-pass", "band-pass", "squared gradient"]
+    source: Source
     scale: float
     number: int
     bins: int
+
+    @property
+    def kind(self) -> str:
+        """``"quantiles"``, the class of all of them."""
+        return "quantiles"
 
 
 class Marginals(nn.Module):
@@ -59,11 +66,6 @@ class Marginals(nn.Module):
     dtype : torch.dtype
         float32 or float64.
 
-    Attributes
-    ----------
-    table : tuple of Quantile
-        What each moment is.
-
     Raises
     ------
     TypeError, ValueError
@@ -84,19 +86,25 @@ class Marginals(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.dtype = plane_shape("shape", shape), dtype
-        integer("n_scales", n_scales, minimum=1)
+        if dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
+        self.n_scales, self.widths = integer("n_scales", n_scales, minimum=1), tuple(widths)
+        self.n_bins = integer("n_bins", n_bins, minimum=1)
         if any(not width > 0 for width in widths):
             fail("widths", "be positive", tuple(widths))
         family = CircularHarmonics(0)
         bank = filter_bank(self.shape, family, n_scales=2 * n_scales - 1, tolerance=1e-7)
         self.bands = nn.ModuleList()
-        sizes = [math.prod(self.shape)] * (1 + len(widths))
+        self.sources: list[tuple[Source, float]] = [("field", 0.0), *(("low-pass", width) for width in widths)]
+        self.sizes = [math.prod(self.shape)] * len(self.sources)
         for i, wavelets in enumerate(bank.wavelets):
             grid = family.grid(self.shape, i)
             self.bands.append(Band(wavelets, self.shape, grid, dtype=dtype))
-            sizes.append(math.prod(grid))
-        sizes.append(math.prod(self.shape))
-        self.bins = [min(integer("n_bins", n_bins, minimum=1), size // 16) for size in sizes]
+            self.sources.append(("band-pass", float(i)))
+            self.sizes.append(math.prod(grid))
+        self.sources.append(("squared gradient", 0.0))
+        self.sizes.append(math.prod(self.shape))
+        self.bins = [min(self.n_bins, size // 16) for size in self.sizes]
 
         omega_0, omega_1 = angular_frequencies(self.shape, real=True)
         square = omega_0**2 + omega_1**2
@@ -106,14 +114,24 @@ class Marginals(nn.Module):
         self.register_buffer("responses", torch.view_as_real(responses).to(dtype), persistent=False)
         self.register_buffer("deviations", torch.ones(len(self.bins), dtype=dtype), persistent=False)
 
-        names: list[tuple[Literal["field", "low-pass", "band-pass", "squared gradient"], float]] = [("field", 0.0)]
-        names += [("low-pass", width) for width in widths]
-        names += [("band-pass", float(i)) for i in range(bank.n_scales)] + [("squared gradient", 0.0)]
-        self.table = tuple(
-            Quantile(kind, scale, number, bins)
-            for (kind, scale), bins in zip(names, self.bins, strict=True)
+    @property
+    def table(self) -> tuple[Quantile, ...]:
+        """What each moment is."""
+        return tuple(
+            Quantile(source, scale, number, bins)
+            for (source, scale), bins in zip(self.sources, self.bins, strict=True)
             for number in range(bins)
         )
+
+    @property
+    def n_moments(self) -> int:
+        """Length of the table."""
+        return sum(self.bins)
+
+    @property
+    def is_complex(self) -> bool:
+        """False: all are real."""
+        return False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Quantile means.
@@ -133,6 +151,8 @@ class Marginals(nn.Module):
         TypeError, ValueError
             If ``x`` is not a real tensor of the module's dtype and shape.
         """
+        if real_field("x", x, self.shape, dtype=self.dtype).numel() == 0:
+            return x.new_zeros((*x.shape[:-2], self.n_moments))
         # A bin of n values has the weight 1 / sqrt(bins): the moments of one field then count as one.
         parts = [
             quantile_means(values, bins) / (deviation * math.sqrt(bins))
@@ -155,12 +175,37 @@ class Marginals(nn.Module):
         """
         module = copy.deepcopy(self)
         with torch.no_grad():
+            real_field("target", target, self.shape, dtype=self.dtype)
             *plain, gradient = [values.std(correction=0) for values in self._fields(target)]
             module.deviations = torch.cat((floored(torch.stack(plain)), floored(gradient[None])))
         return module
 
+    def resized(self, shape: Sequence[int]) -> Marginals:
+        """The same moments, with the same bins and deviations, of fields of another size.
+
+        Parameters
+        ----------
+        shape : pair of int
+            The new height and width.
+
+        Returns
+        -------
+        Marginals
+            A new module; this one is unchanged.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shape is not two sizes, too small for the scales, or a field would have fewer values than bins.
+        """
+        module = Marginals(shape, n_scales=self.n_scales, widths=self.widths, n_bins=self.n_bins, dtype=self.dtype)
+        for (source, scale), bins, size in zip(self.sources, self.bins, module.sizes, strict=True):
+            if size < bins:
+                fail("shape", f"leave {bins} values or more to {source} {scale:g}", module.shape)
+        module.bins, module.deviations = list(self.bins), self.deviations.clone()
+        return module.to(self.deviations.device)
+
     def _fields(self, x: torch.Tensor) -> list[torch.Tensor]:
-        real_field("x", x, self.shape, dtype=self.dtype)
         fields = x.reshape(-1, *self.shape)
         responses = torch.view_as_complex(self.responses)
         filtered = torch.fft.irfft2(torch.fft.rfft2(fields)[:, None] * responses, s=self.shape)

@@ -110,7 +110,7 @@ class SpectralCovariances(nn.Module):
 def _largest(n: int, m: int, sigma: float) -> int:
     """Largest frequency index that a grid of ``m`` points holds below Nyquist and the smoothing leaves."""
     held = (m - 1) // 2
-    return held if sigma == 0 else min(held, math.ceil(REACH / sigma * n / (2 * math.pi)))
+    return held if sigma == 0 else min(held, max(1, math.floor(REACH / sigma * n / (2 * math.pi))))
 
 
 def _weights(shape: Sequence[int], box: Sequence[int], sigma: float) -> torch.Tensor:

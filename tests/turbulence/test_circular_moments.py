@@ -112,3 +112,61 @@ def test_wrong_fields_are_named() -> None:
         module(torch.zeros(16, 17))
     with pytest.raises(TypeError, match="float32"):
         module(torch.zeros(16, 16, dtype=torch.float64))
+
+
+def hole(n: int = 64) -> torch.Tensor:
+    mask = torch.ones(n, n, dtype=torch.bool)
+    mask[5:13, 40:48] = False
+    return mask
+
+
+@pytest.fixture(scope="module")
+def unmasked() -> CircularMoments:
+    options = {"n_scales": 2, "max_momentum": 2, "smoothings": (0.0, 3.0)}
+    return CircularMoments((64, 64), **options, dtype=torch.float64).standardized(field(64))
+
+
+def test_a_mask_without_gaps_changes_nothing(unmasked: CircularMoments) -> None:
+    x = torch.stack([field(64, seed=s) for s in (1, 2)])
+    masked = unmasked.masked(torch.ones(64, 64, dtype=torch.bool))
+    torch.testing.assert_close(masked(x), unmasked(x), rtol=0, atol=1e-10)
+    torch.testing.assert_close(masked.standardized(x)(x), unmasked.standardized(x)(x), rtol=0, atol=1e-10)
+
+
+def test_values_in_gaps_have_no_influence(unmasked: CircularMoments) -> None:
+    masked, x = unmasked.masked(hole()), field(64, seed=1)
+    changed = torch.where(hole(), x, torch.nan)
+    assert torch.equal(masked(changed), masked(x))
+    assert torch.equal(masked.standardized(changed).deviations, masked.standardized(x).deviations)
+    (gradient,) = torch.autograd.grad(masked(x.requires_grad_()).sum(), x)
+    assert bool((gradient[~hole()] == 0).all())
+    assert float(gradient[hole()].abs().min()) > 0
+
+
+def test_the_mean_over_all_positions_of_a_gap_is_the_moment(unmasked: CircularMoments) -> None:
+    """Unbiased: what one position misses the others have; without windows the fill would lower the variances."""
+    masked, x = unmasked.masked(hole()), field(64, seed=1)
+    shifts = [(a, b) for a in range(0, 64, 8) for b in range(0, 64, 8)]
+    values = torch.stack([masked(torch.roll(x, shift, (0, 1))) for shift in shifts])
+    full, error = unmasked(x), values.mean(0) - unmasked(x)
+    own = torch.tensor([r.smoothing == 0 and r.first == r.second for r in unmasked.table])
+    assert float((error[own] / full[own]).abs().max()) < 0.01
+    assert float(error.abs().max()) < 0.01
+    # One position alone misses far more than the mean over all.
+    assert float((values[0] - full).square().mean()) > 20 * float(error.square().mean())
+    naive = unmasked(torch.where(hole(), x, x[hole()].mean()))
+    assert float((naive - full)[own].abs().mean()) > 10 * float(error[own].abs().mean())
+
+
+def test_a_scale_without_enough_points_is_named(unmasked: CircularMoments) -> None:
+    stripes = torch.ones(64, 64, dtype=torch.bool)
+    stripes[:, ::5] = False
+    stripes[:, 1::5] = False
+    with pytest.raises(ValueError, match=r"at least 16 points far from gaps at scale \d .*use fewer scales"):
+        unmasked.masked(stripes)
+    with pytest.raises(ValueError, match="False everywhere"):
+        unmasked.masked(torch.zeros(64, 64, dtype=torch.bool))
+    with pytest.raises(TypeError, match="boolean"):
+        unmasked.masked(torch.ones(64, 64))
+    with pytest.raises(ValueError, match="shape of the fields"):
+        unmasked.masked(hole(32))

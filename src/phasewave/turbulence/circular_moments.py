@@ -14,11 +14,17 @@ from phasewave.checks import fail, integer, plane_shape, real_field
 from phasewave.core.bank import filter_bank
 from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band
-from phasewave.core.grids import signed_frequencies
 from phasewave.core.phases import modulus
-from phasewave.turbulence.circular_table import CircularMoment, channels_of_scale
+from phasewave.turbulence.circular_table import N_SPIN, CircularMoment, channels_of_scale
+from phasewave.turbulence.fill import Fill
+from phasewave.turbulence.masks import observed_mask, seen
 from phasewave.turbulence.scales import floored
 from phasewave.turbulence.spectral_covariances import SpectralCovariances
+from phasewave.turbulence.spin_fields import directions, split
+from phasewave.turbulence.windowed_covariances import WindowedCovariances
+
+TOLERANCE = 1e-7
+"""Amplitude at which wavelets are cut."""
 
 
 class CircularMoments(nn.Module):
@@ -91,19 +97,19 @@ class CircularMoments(nn.Module):
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
         self.dtype = dtype
-        family = CircularHarmonics(max_momentum)
-        bank = filter_bank(self.shape, family, n_scales=2 * n_scales - 1, tolerance=1e-7)
+        self.family = CircularHarmonics(max_momentum)
+        bank = filter_bank(self.shape, self.family, n_scales=2 * n_scales - 1, tolerance=TOLERANCE)
         # Moduli reach a little past the band of their wavelets: a quarter of an octave of room keeps their aliases
         # under a percent.
         room = 2**0.25
-        self.grids = [family.grid(self.shape, i, room=room) for i in range(bank.n_scales)]
+        self.grids = [self.family.grid(self.shape, i, room=room) for i in range(bank.n_scales)]
         self.bands = nn.ModuleList(
             Band(wavelets, self.shape, grid, dtype=dtype)
             for wavelets, grid in zip(bank.wavelets, self.grids, strict=True)
         )
         for i, grid in enumerate(self.grids):
             self.register_buffer(
-                f"direction_{i}", _directions(grid, self.shape).to(dtype.to_complex()), persistent=False
+                f"direction_{i}", directions(grid, self.shape).to(dtype.to_complex()), persistent=False
             )
         self.channels = tuple(
             channel for i in range(bank.n_scales) for channel in channels_of_scale(i, max_momentum)
@@ -112,6 +118,8 @@ class CircularMoments(nn.Module):
         self.covariances = SpectralCovariances(
             self.shape, self.grids, n_channels=per_scale, smoothings=self.smoothings, dtype=dtype
         )
+        self.fill: Fill | None = None
+        self.windows: WindowedCovariances | None = None
         self.table = tuple(CircularMoment(c, c, None) for c in self.channels) + tuple(
             CircularMoment(self.channels[a], self.channels[b], sigma) for sigma, a, b in self.covariances.pairs()
         )
@@ -151,12 +159,13 @@ class CircularMoments(nn.Module):
             return x.new_zeros((*x.shape[:-2], self.n_moments))
         spectra = self._channel_spectra(x)
         sizes = [spectrum.shape[1] for spectrum in spectra]
-        means = torch.cat([spectrum[..., 0, 0].real for spectrum in spectra], dim=1)
+        means = self._means(spectra)
         scaled = [
             spectrum / deviation[:, None, None]
             for spectrum, deviation in zip(spectra, self.deviations.split(sizes), strict=True)
         ]
-        values = torch.cat([(means - self.means) / self.deviations, self.covariances(scaled)], dim=1)
+        covariances = self.covariances if self.windows is None else self.windows
+        values = torch.cat([(means - self.means) / self.deviations, covariances(scaled)], dim=1)
         return values.view(*x.shape[:-2], -1)
 
     def standardized(self, target: torch.Tensor) -> CircularMoments:
@@ -174,16 +183,22 @@ class CircularMoments(nn.Module):
         """
         module = copy.deepcopy(self)
         with torch.no_grad():
-            fields = real_field("target", target, self.shape, dtype=self.dtype).reshape(-1, *self.shape)
-            spectrum = torch.fft.fft2(fields)
-            for i, (band, grid) in enumerate(zip(module.bands, self.grids, strict=True)):
-                power = cast(Band, band).forward(spectrum)[:, 1].abs().square().mean() / math.prod(grid)
-                module.softening[i] = 0.1 * power.sqrt()
+            real_field("target", target, self.shape, dtype=self.dtype)
+            spectrum = self._spectrum(target)
+            for i, band in enumerate(module.bands):
+                power = torch.fft.ifft2(cast(Band, band).forward(spectrum)[:, 1]).abs().square()
+                if self.windows is not None:
+                    power = power[:, self.windows.get_buffer(f"window_{i}") > 0]
+                module.softening[i] = 0.1 * power.mean().sqrt()
             module.softening = floored(module.softening)
             spectra = module._channel_spectra(target)
-            module.means = torch.cat([s[..., 0, 0].real.mean(dim=0) for s in spectra])
-            variance = torch.cat([self.covariances.variances(s).mean(dim=0) for s in spectra])
-            module.deviations = floored(variance.sqrt())
+            module.means = self._means(spectra).mean(dim=0)
+            variances = (
+                [self.covariances.variances(s) for s in spectra]
+                if self.windows is None
+                else self.windows.variances(spectra)
+            )
+            module.deviations = floored(torch.cat(variances, dim=1).mean(dim=0).sqrt())
         return module
 
     def resized(self, shape: Sequence[int]) -> CircularMoments:
@@ -213,6 +228,39 @@ class CircularMoments(nn.Module):
         )
         return module._with(self.means, self.deviations, self.softening)
 
+    def masked(self, mask: torch.Tensor) -> CircularMoments:
+        r"""Estimates of the same moments from fields that are known only where ``mask`` is True.
+
+        Channels are made from the field with its gaps filled smoothly (`Fill`), and averaged over the points at
+        which every wavelet of their scale has at most 1e-2 of its energy in gaps (`WindowedCovariances`). The E
+        and B parts of spin fields are not local: their kernels fall as :math:`1/r^2`, so that gaps are felt
+        further on; directions of what was filled in average out.
+
+        Parameters
+        ----------
+        mask : torch.Tensor
+            Boolean, shape ``(H, W)``, True where fields are observed.
+
+        Returns
+        -------
+        CircularMoments
+            A new module; this one is unchanged.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the mask is not one of the fields' shape, False everywhere, or leaves a scale too few points.
+        """
+        module = copy.deepcopy(self)
+        module.fill = Fill(observed_mask(mask, self.shape).to(self.means.device))
+        bank = filter_bank(self.shape, self.family, n_scales=len(self.grids), tolerance=TOLERANCE)
+        windows = [
+            seen(module.fill.mask, wavelets, grid).all(dim=0)
+            for wavelets, grid in zip(bank.wavelets, self.grids, strict=True)
+        ]
+        module.windows = WindowedCovariances(self.covariances, windows)
+        return module
+
     def _with(self, means: torch.Tensor, deviations: torch.Tensor, softening: torch.Tensor) -> CircularMoments:
         """Take over a standardisation, and its device."""
         self.means, self.deviations, self.softening = means.clone(), deviations.clone(), softening.clone()
@@ -220,8 +268,19 @@ class CircularMoments(nn.Module):
 
     def _channel_spectra(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Spectra of the channels of each scale over their pixels' number: ``(n, C, m_0, m_1 // 2 + 1)``."""
-        spectrum = torch.fft.fft2(x.reshape(-1, *self.shape))
+        spectrum = self._spectrum(x)
         return [self._scale(spectrum, i) for i in range(len(self.bands))]
+
+    def _spectrum(self, x: torch.Tensor) -> torch.Tensor:
+        fields = x.reshape(-1, *self.shape)
+        return torch.fft.fft2(fields if self.fill is None else self.fill(fields))
+
+    def _means(self, spectra: list[torch.Tensor]) -> torch.Tensor:
+        if self.windows is not None:
+            means = self.windows.means(spectra)
+            # The parts of a spin field have no mean but that of a window.
+            return torch.cat([nn.functional.pad(m[:, :-N_SPIN], (0, N_SPIN)) for m in means], dim=1)
+        return torch.cat([spectrum[..., 0, 0].real for spectrum in spectra], dim=1)
 
     def _scale(self, spectrum: torch.Tensor, i: int) -> torch.Tensor:
         c = torch.fft.ifft2(self.bands[i](spectrum))
@@ -240,25 +299,5 @@ class CircularMoments(nn.Module):
             scalars += [steered.real, steered.imag]
         fourier = torch.fft.rfft2(torch.stack(scalars, dim=1))
         spins = torch.fft.fft2(torch.stack((gradient * p, isotropic * p), dim=1)) * direction
-        gradient_part, curl_part = _split(spins)
+        gradient_part, curl_part = split(spins)
         return torch.cat((fourier, gradient_part, curl_part), dim=1) / math.prod(self.grids[i])
-
-
-def _directions(grid: Sequence[int], field: Sequence[int]) -> torch.Tensor:
-    """``exp(-i s arg omega)`` for the spins 2 and 1, zero where it is not defined: at the origin, at Nyquist."""
-    axes = [signed_frequencies(m).to(torch.float64) / n for m, n in zip(grid, field, strict=True)]
-    omega_0, omega_1 = torch.meshgrid(*axes, indexing="ij")
-    distance = torch.hypot(omega_0, omega_1)
-    unit = torch.complex(omega_1, -omega_0) / torch.where(distance > 0, distance, 1)
-    for axis, m in enumerate(grid):
-        if m % 2 == 0:
-            unit.select(axis, m // 2).zero_()
-    return torch.stack((unit * unit, unit))
-
-
-def _split(spectrum: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Half spectra of the real and imaginary parts of the fields that have this spectrum."""
-    half = spectrum.shape[-1] // 2 + 1
-    mirrored = torch.roll(spectrum.flip((-2, -1)), (1, 1), dims=(-2, -1))[..., :half].conj()
-    kept = spectrum[..., :half]
-    return (kept + mirrored) / 2, (kept - mirrored) / 2j

@@ -7,6 +7,9 @@ from typing import Literal
 
 ChannelKind = Literal["isotropic", "modulus", "steered", "director", "flux"]
 
+N_SPIN = 4
+"""Channels of a scale that are parts of spin fields; they are the last ones."""
+
 
 @dataclass(frozen=True)
 class CircularChannel:

@@ -19,6 +19,7 @@ class SpectralCovariances(nn.Module):
         \hat a(\omega) \overline{\hat b(\omega)}
 
     with spectra divided by the number of pixels. A pair of scales meets on the frequencies of the coarser one.
+    `WindowedCovariances` estimates the same from parts of the fields.
 
     Parameters
     ----------
@@ -30,6 +31,8 @@ class SpectralCovariances(nn.Module):
         Channels of each scale.
     smoothings : tuple of float
         Widths :math:`\sigma` in pixels.
+    origin : bool
+        Whether :math:`\omega = 0` counts: for fields whose means are subtracted otherwise.
     dtype : torch.dtype
         Real dtype.
     """
@@ -43,18 +46,20 @@ class SpectralCovariances(nn.Module):
         *,
         n_channels: int,
         smoothings: tuple[float, ...],
+        origin: bool = False,
         dtype: torch.dtype,
     ) -> None:
         super().__init__()
-        self.n_channels, self.smoothings, self.grids = n_channels, smoothings, grids
+        self.shape, self.grids = shape, grids
+        self.n_channels, self.smoothings, self.dtype = n_channels, smoothings, dtype
         self.boxes: list[list[tuple[int, int]]] = []
         for number, sigma in enumerate(smoothings):
             boxes = []
             for scale, grid in enumerate(grids):
                 box = tuple(_largest(n, m, sigma) for n, m in zip(shape, grid, strict=True))
-                self.register_buffer(
-                    f"weights_{number}_{scale}", _weights(shape, box, sigma).to(dtype), persistent=False
-                )
+                weights = _weights(shape, box, sigma)
+                weights[box[0], 0] = float(origin)
+                self.register_buffer(f"weights_{number}_{scale}", weights.to(dtype), persistent=False)
                 boxes.append((box[0], box[1]))
             self.boxes.append(boxes)
         lower = torch.tril_indices(n_channels, n_channels)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from phasewave.turbulence.marginals import Marginals
+from phasewave.turbulence.masks import LEAK
 
 
 def field(seed: int = 0) -> torch.Tensor:
@@ -45,3 +46,55 @@ def test_gradients_are_those_of_differences() -> None:
 def test_wrong_arguments_are_named(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         Marginals((32, 32), **{"n_scales": 2, **options})
+
+
+def hole() -> torch.Tensor:
+    mask = torch.ones(32, 32, dtype=torch.bool)
+    mask[3:9, 20:26] = False
+    return mask
+
+
+def smooth() -> torch.Tensor:
+    return torch.nn.functional.avg_pool2d(field().repeat(3, 3)[None], 3, 1, 1)[0, 32:64, 32:64]
+
+
+def test_a_mask_without_gaps_changes_nothing() -> None:
+    module, x = marginals().standardized(field(1)), field()
+    masked = module.masked(torch.ones(32, 32, dtype=torch.bool))
+    torch.testing.assert_close(masked(x), module(x), rtol=0, atol=1e-12)
+    torch.testing.assert_close(masked.standardized(x).deviations, module.standardized(x).deviations)
+
+
+def test_quantiles_under_a_mask_are_those_of_the_observed_pixels() -> None:
+    module, x = marginals().masked(hole()), field()
+    values = module(torch.where(hole(), x, torch.nan))
+    assert torch.equal(values, module(x))
+    observed = x[hole()].sort().values
+    at = [i for i, row in enumerate(module.table) if row.source == "field"]
+    bins = torch.arange(len(observed)) * 32 // len(observed)
+    expected = torch.stack([observed[bins == b].mean() for b in range(32)]) / 32**0.5
+    torch.testing.assert_close(values[at], expected)
+    (gradient,) = torch.autograd.grad(module(x.requires_grad_()).sum(), x)
+    assert bool((gradient[~hole()] == 0).all())
+
+
+def test_band_passes_and_gradients_are_taken_far_from_gaps() -> None:
+    """Where the filter sees no gap, its response is that of the whole field, to the leak."""
+    whole, masked, x = marginals(), marginals().masked(hole()), smooth()
+    for number, (full, kept) in enumerate(zip(whole._fields(x), masked._fields(x), strict=True)):
+        window = masked.get_buffer(f"window_{number}")
+        error = (kept - full)[:, window].square().mean() / full.var()
+        assert float(error) < LEAK, masked.sources[number]
+        assert int(window.sum()) < window.numel()
+
+
+def test_a_mask_that_leaves_too_few_values_is_named() -> None:
+    mask = torch.zeros(32, 32, dtype=torch.bool)
+    mask[:4, :4] = True
+    with pytest.raises(ValueError, match=r"at least 32 values of field 0 far from gaps, got 16: use fewer scales"):
+        marginals().masked(mask)
+    mask[:16, :16] = True
+    with pytest.raises(ValueError, match=r"of band-pass [4-6] far"):
+        Marginals((32, 32), n_scales=4, n_bins=64).masked(mask)
+    with pytest.raises(TypeError, match="boolean"):
+        marginals().masked(mask.float())

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import nn
@@ -14,11 +14,15 @@ from torch import nn
 from phasewave.checks import fail, integer, plane_shape, real_field
 from phasewave.core.bank import filter_bank
 from phasewave.core.circular import CircularHarmonics
-from phasewave.core.fourier import Band
+from phasewave.core.fourier import Band, Support
 from phasewave.core.grids import angular_frequencies
+from phasewave.turbulence.fill import Fill
+from phasewave.turbulence.masks import observed_mask, seen
 from phasewave.turbulence.plain_moments import quantile_means
 from phasewave.turbulence.scales import floored
 
+TOLERANCE = 1e-7
+"""Amplitude at which band-passes are cut."""
 Source = Literal["field", "low-pass", "band-pass", "squared gradient"]
 
 
@@ -93,7 +97,7 @@ class Marginals(nn.Module):
         if any(not width > 0 for width in widths):
             fail("widths", "be positive", tuple(widths))
         family = CircularHarmonics(0)
-        bank = filter_bank(self.shape, family, n_scales=2 * n_scales - 1, tolerance=1e-7)
+        bank = filter_bank(self.shape, family, n_scales=2 * n_scales - 1, tolerance=TOLERANCE)
         self.bands = nn.ModuleList()
         self.sources: list[tuple[Source, float]] = [("field", 0.0), *(("low-pass", width) for width in widths)]
         self.sizes = [math.prod(self.shape)] * len(self.sources)
@@ -106,12 +110,10 @@ class Marginals(nn.Module):
         self.sizes.append(math.prod(self.shape))
         self.bins = [min(self.n_bins, size // 16) for size in self.sizes]
 
-        omega_0, omega_1 = angular_frequencies(self.shape, real=True)
-        square = omega_0**2 + omega_1**2
-        low = [torch.exp(-0.5 * width**2 * square) for width in widths]
-        ramps = [1j * omega_0.expand_as(square), 1j * omega_1.expand_as(square)]
-        responses = torch.stack([response.to(torch.complex128) for response in (*low, *ramps)])
+        low = [_low_pass(self.shape, width, real=True).to(torch.complex128) for width in self.widths]
+        responses = torch.stack([*low, *_ramps(self.shape)])
         self.register_buffer("responses", torch.view_as_real(responses).to(dtype), persistent=False)
+        self.fill: Fill | None = None
         self.register_buffer("deviations", torch.ones(len(self.bins), dtype=dtype), persistent=False)
 
     @property
@@ -156,7 +158,7 @@ class Marginals(nn.Module):
         # A bin of n values has the weight 1 / sqrt(bins): the moments of one field then count as one.
         parts = [
             quantile_means(values, bins) / (deviation * math.sqrt(bins))
-            for values, bins, deviation in zip(self._fields(x), self.bins, self.deviations, strict=True)
+            for values, bins, deviation in zip(self._values(x), self.bins, self.deviations, strict=True)
         ]
         return torch.cat(parts, dim=-1).view(*x.shape[:-2], -1)
 
@@ -176,7 +178,7 @@ class Marginals(nn.Module):
         module = copy.deepcopy(self)
         with torch.no_grad():
             real_field("target", target, self.shape, dtype=self.dtype)
-            *plain, gradient = [values.std(correction=0) for values in self._fields(target)]
+            *plain, gradient = [values.std(correction=0) for values in self._values(target)]
             module.deviations = torch.cat((floored(torch.stack(plain)), floored(gradient[None])))
         return module
 
@@ -205,11 +207,76 @@ class Marginals(nn.Module):
         module.bins, module.deviations = list(self.bins), self.deviations.clone()
         return module.to(self.deviations.device)
 
+    def masked(self, mask: torch.Tensor) -> Marginals:
+        """Estimates of the same moments from fields that are known only where ``mask`` is True.
+
+        Quantiles are taken over the pixels at which a filter has at most 1e-2 of its energy in gaps, of fields
+        whose gaps are filled smoothly (`Fill`); those of the gradient where the 8 neighbours are observed too.
+
+        Parameters
+        ----------
+        mask : torch.Tensor
+            Boolean, shape ``(H, W)``, True where fields are observed.
+
+        Returns
+        -------
+        Marginals
+            A new module; this one is unchanged.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the mask is not one of the fields' shape, False everywhere, or leaves a field fewer values than
+            it has bins.
+        """
+        observed = observed_mask(mask, self.shape)
+        bank = filter_bank(self.shape, CircularHarmonics(0), n_scales=len(self.bands), tolerance=TOLERANCE)
+        corner = tuple(-(n // 2) for n in self.shape)
+        low = [torch.fft.fftshift(_low_pass(self.shape, width, real=False)) for width in self.widths]
+        windows = [observed, *seen(observed, [Support(corner, response) for response in low], self.shape)]
+        for wavelets, band in zip(bank.wavelets, self.bands, strict=True):
+            windows.append(seen(observed, wavelets, cast(Band, band).out_shape)[0])
+        turns = [observed.roll((a, b), (0, 1)) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+        windows.append(torch.stack(turns).all(dim=0))
+        for (source, scale), bins, window in zip(self.sources, self.bins, windows, strict=True):
+            if (count := int(window.sum())) < bins:
+                raise ValueError(
+                    f"`mask` must keep at least {bins} values of {source} {scale:g} far from gaps, got {count}: "
+                    "use fewer scales, or a mask with fewer gaps"
+                )
+        module = copy.deepcopy(self)
+        device = self.deviations.device
+        module.fill = Fill(observed.to(device))
+        for number, window in enumerate(windows):
+            module.register_buffer(f"window_{number}", window.to(device), persistent=False)
+        return module
+
+    def _values(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The values of every field at the pixels that are kept: ``(n, number)`` each."""
+        fields = self._fields(x)
+        if self.fill is None:
+            return [field.flatten(1) for field in fields]
+        return [field[:, self.get_buffer(f"window_{number}")] for number, field in enumerate(fields)]
+
     def _fields(self, x: torch.Tensor) -> list[torch.Tensor]:
         fields = x.reshape(-1, *self.shape)
+        if self.fill is not None:
+            fields = self.fill(fields)
         responses = torch.view_as_complex(self.responses)
         filtered = torch.fft.irfft2(torch.fft.rfft2(fields)[:, None] * responses, s=self.shape)
         *low, along_0, along_1 = filtered.unbind(dim=1)
         spectrum = torch.fft.fft2(fields)
-        bands = [torch.fft.ifft2(band(spectrum)).real for band in self.bands]
+        bands = [torch.fft.ifft2(band(spectrum)[:, 0]).real for band in self.bands]
         return [fields, *low, *bands, along_0.square() + along_1.square()]
+
+
+def _low_pass(shape: tuple[int, int], width: float, *, real: bool) -> torch.Tensor:
+    """Gaussian on the frequencies of ``fft2`` or ``rfft2``."""
+    omega_0, omega_1 = angular_frequencies(shape, real=real)
+    return torch.exp(-0.5 * width**2 * (omega_0**2 + omega_1**2))
+
+
+def _ramps(shape: tuple[int, int]) -> list[torch.Tensor]:
+    """``i omega``, the derivatives along the two axes."""
+    size = (shape[0], shape[1] // 2 + 1)
+    return [1j * omega.expand(size) for omega in angular_frequencies(shape, real=True)]

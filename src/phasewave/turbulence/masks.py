@@ -56,8 +56,9 @@ def seen(
 
     .. math:: \sum_v |\psi(u - v)|^2\, 1_{gap}(v) \le \epsilon \sum_v |\psi(v)|^2
 
-    A smooth filling is as good as an observation within a fraction of a wavelength of observed pixels, so a gap
-    is what lies deeper than ``0.7 / omega``, with ``omega`` the mean frequency of the filter.
+    Within a fraction of a wavelength of observed pixels a smooth filling is as good as an observation (of a field
+    whose spectrum falls), so a gap is what lies deeper than ``0.7 / omega``, with ``omega`` the mean frequency of
+    the filter.
 
     Parameters
     ----------

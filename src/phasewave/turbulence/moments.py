@@ -9,9 +9,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from phasewave.checks import fail, integer, real_field
+from phasewave.checks import fail, integer, plane_shape, real_field
 from phasewave.core.bump import BumpSteerable
 from phasewave.turbulence.covariances import Shape
+from phasewave.turbulence.fill import Fill
+from phasewave.turbulence.masks import observed_mask
 from phasewave.turbulence.moment_table import (
     PYWPH_CLASSES,
     Channel,
@@ -20,6 +22,7 @@ from phasewave.turbulence.moment_table import (
     MomentSet,
     channels_of,
 )
+from phasewave.turbulence.paired_moments import PairedMoments
 from phasewave.turbulence.plain_moments import PlainMoments
 from phasewave.turbulence.pyramid import Pyramid
 from phasewave.turbulence.scales import floored
@@ -65,8 +68,8 @@ class PhaseHarmonicMoments(nn.Module):
     oversampling : int
         Octaves of resolution above the wavelets' own at each scale. Each costs 4 times the pixels.
     chunk : int, optional
-        Samples at a time; then harmonics are also computed again in the backward pass, one scale at a time.
-        This bounds the memory and changes no value. By default all samples at once.
+        Samples at a time; then harmonics (all, of a masked set) are also computed again in the backward pass, one
+        scale at a time. This bounds the memory and changes no value. By default all samples at once.
     dtype : torch.dtype
         ``torch.float32`` or ``torch.float64``, of the fields.
 
@@ -124,29 +127,42 @@ class PhaseHarmonicMoments(nn.Module):
             quantile_scales=tuple(quantile_scales),
         )
         self.family = BumpSteerable(n_angles)
+        self.oversampling, self.chunk = oversampling, chunk
         self.pyramid = Pyramid(shape, self.family, n_scales=n_scales, oversampling=oversampling, dtype=dtype)
-        self.shape, self.chunk = self.pyramid.shape, chunk
+        self.shape = self.pyramid.shape
         if n_quantiles > math.prod(self.shape):
             fail("n_quantiles", "be at most the number of pixels", n_quantiles)
         self.table: tuple[Moment, ...] = self.settings.table()
         self.channels: tuple[Channel, ...] = channels_of(self.table)
+        self.register_buffer("means", None)
+        self.register_buffer("deviations", None)
+        self._build(None)
+
+    def _build(self, mask: torch.Tensor | None) -> None:
+        """Prepare the two kinds of rows."""
         wavelet = [n for n, row in enumerate(self.table) if row.first.source == "wavelet"]
         plain = [n for n, row in enumerate(self.table) if row.first.source != "wavelet"]
-        self.wavelets = self.plain = None
+        self.fill = None if mask is None else Fill(mask)
+        self.wavelets: WaveletMoments | PairedMoments | None = None
+        self.plain: PlainMoments | None = None
         order, scales = [], [1.0] * len(self.table)
         if wavelet:
             rows = [self.table[n] for n in wavelet]
-            self.wavelets = WaveletMoments(self.pyramid, rows, n_angles=n_angles)
+            n_angles = self.settings.n_angles
+            if mask is None:
+                self.wavelets = WaveletMoments(self.pyramid, rows, n_angles=n_angles)
+            else:
+                self.wavelets = PairedMoments(self.pyramid, rows, n_angles=n_angles, mask=mask)
             order += [wavelet[n] for n in self.wavelets.order]
             for number, count in zip(order, self.wavelets.counts, strict=True):
-                scales[number] = float(count)
+                scales[number] = count
+        dtype = self.pyramid.dtype
         if plain:
-            self.plain = PlainMoments(self.shape, self.family, [self.table[n] for n in plain], dtype=dtype)
+            rows = [self.table[n] for n in plain]
+            self.plain = PlainMoments(self.shape, self.family, rows, dtype=dtype, mask=mask)
             order += [plain[n] for n in self.plain.order]
         self.register_buffer("rows", torch.tensor(order).argsort(), persistent=False)
         self.register_buffer("scales", torch.tensor(scales, dtype=dtype), persistent=False)
-        self.register_buffer("means", None)
-        self.register_buffer("deviations", None)
 
     @property
     def n_moments(self) -> int:
@@ -233,9 +249,69 @@ class PhaseHarmonicMoments(nn.Module):
         module.means, module.deviations = means, torch.stack(factors)
         return module
 
+    def resized(self, shape: Sequence[int]) -> PhaseHarmonicMoments:
+        """The same moments, and means and deviations, of whole fields of another size and the same pixels.
+
+        Parameters
+        ----------
+        shape : pair of int
+            The new sizes. A mask does not carry over.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As the constructor: if it is not two sizes, or too small for the scales.
+        """
+        known = self.settings
+        module = PhaseHarmonicMoments(
+            plane_shape("shape", shape),
+            n_scales=known.n_scales,
+            n_angles=known.n_angles,
+            n_shifts=known.n_shifts,
+            shift_angles=known.shift_angles,
+            classes=known.classes,
+            n_quantiles=known.n_quantiles,
+            quantile_scales=known.quantile_scales,
+            oversampling=self.oversampling,
+            chunk=self.chunk,
+            dtype=self.scales.dtype,
+        ).to(self.scales.device)
+        module.means, module.deviations = self.means, self.deviations
+        return module
+
+    def masked(self, mask: torch.Tensor) -> PhaseHarmonicMoments:
+        """Estimates of the same moments from fields that are known only where a mask is True.
+
+        Gaps are filled smoothly, and a channel counts where its wavelet sees observed pixels (`masks`);
+        `PairedMoments` states the estimate. One-point moments and quantiles take observed values alone.
+
+        Parameters
+        ----------
+        mask : torch.Tensor
+            Boolean, shape ``(H, W)``, True where fields are observed. It replaces one given before.
+
+        Returns
+        -------
+        PhaseHarmonicMoments
+            With the means and deviations of this one; values in gaps may be anything, NaN too.
+
+        Raises
+        ------
+        TypeError
+            If the mask is not boolean.
+        ValueError
+            If its shape is not that of the fields, it is False everywhere, or a scale keeps too few pixels.
+        """
+        observed = observed_mask(mask, self.shape)
+        module = copy.deepcopy(self)
+        module._build(observed)
+        return module.to(self.scales)
+
     def _spectrum(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Check the fields; return them with one batch axis, and their FFT."""
         real_field("x", x, self.shape, dtype=self.scales.dtype)
+        if self.fill is not None:
+            x = self.fill(x)
         fields = x.reshape(math.prod(x.shape[:-2]), *self.shape)
         # Some FFT libraries refuse an empty batch.
         empty = fields.new_zeros((0, *self.shape), dtype=x.dtype.to_complex())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
+from phasewave.checks import fail
 from phasewave.core.bump import BumpSteerable
 from phasewave.core.fourier import Band, Support
 from phasewave.core.grids import signed_frequencies
 from phasewave.turbulence.moment_table import N_POWERS, Channel, Moment
+from phasewave.turbulence.windows import check_overlap, low_pass_window
 
 Shape = tuple[int, int]
 
@@ -29,45 +31,77 @@ class PlainMoments(nn.Module):
         Of the classes L, one_point and quantiles.
     dtype : torch.dtype
         Real dtype.
+    mask : torch.Tensor, optional
+        Boolean, the shape of the fields, True where they are observed: the field's values are then taken there
+        alone, those of a low-pass where it sees observed pixels.
 
     Attributes
     ----------
     order : list of int
         Which row each output is.
+
+    Raises
+    ------
+    ValueError
+        If a low-pass keeps too few pixels of the mask, or a quantile bin none.
     """
 
-    picks: torch.Tensor
-
-    def __init__(self, shape: Shape, family: BumpSteerable, rows: Sequence[Moment], *, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        family: BumpSteerable,
+        rows: Sequence[Moment],
+        *,
+        dtype: torch.dtype,
+        mask: torch.Tensor | None = None,
+    ) -> None:
         super().__init__()
         used = dict.fromkeys(channel for row in rows for channel in (row.first, row.second))
         self.scales = sorted({channel.scale for channel in used if channel.source == "lowpass"})
+        supports = [_low_pass(shape, family, scale) for scale in self.scales]
         if self.scales:
-            supports = [_low_pass(shape, family, scale) for scale in self.scales]
             self.band = Band(supports, shape, shape, dtype=dtype)
+        self.masked = mask is not None
+        if mask is not None:
+            self._keep("field", mask)
+            for scale, support in zip(self.scales, supports, strict=True):
+                kept = low_pass_window(mask, support)
+                check_overlap(float(kept.mean()), shape, scale)
+                self._keep(f"lowpass_{scale}", kept)
 
         pairs = [n for n, row in enumerate(rows) if row.order == 0]
-        self.channels = list(dict.fromkeys(c for n in pairs for c in (rows[n].first, rows[n].second)))
-        at = {channel: number for number, channel in enumerate(self.channels)}
-        picks = [at[rows[n].first] * len(at) + at[rows[n].second] for n in pairs]
-        self.register_buffer("picks", torch.tensor(picks, dtype=torch.int64), persistent=False)
+        self.grams: dict[int, list[tuple[int, int]]] = {}
+        ordered = []
+        for scale in self.scales:
+            members = [n for n in pairs if rows[n].first.scale == scale]
+            ordered += members
+            self.grams[scale] = [(rows[n].first.harmonic, rows[n].second.harmonic) for n in members]
 
         powers = [n for n, row in enumerate(rows) if row.kind == "one_point"]
         self.powers = bool(powers)
         binned = [n for n, row in enumerate(rows) if row.kind == "quantiles"]
         self.binned = list(dict.fromkeys((rows[n].first, rows[n].bins) for n in binned))
-        self.order = [*pairs, *powers, *binned]
+        self.order = [*ordered, *powers, *binned]
+        for channel, bins in self.binned:
+            if self.masked and bins > len(self._kept(channel)):
+                fail("mask", f"keep at least {bins} pixels for as many quantiles", len(self._kept(channel)))
+
+    def _keep(self, source: str, kept: torch.Tensor) -> None:
+        self.register_buffer(f"kept_{source}", kept.flatten().nonzero()[:, 0], persistent=False)
+
+    def _kept(self, channel: Channel) -> torch.Tensor:
+        return self.get_buffer("kept_field" if channel.source == "field" else f"kept_lowpass_{channel.scale}")
 
     def forward(
-        self, x: torch.Tensor, spectrum: torch.Tensor, means: dict[Channel, torch.Tensor] | None
+        self, x: torch.Tensor, spectrum: torch.Tensor, means: Mapping[Channel, torch.Tensor] | None
     ) -> torch.Tensor:
         """The moments in the order `order`.
 
         Parameters
         ----------
         x, spectrum : torch.Tensor
-            The fields and their FFT, shape ``(n, H, W)``.
-        means : dict, optional
+            The fields, gaps filled, and their FFT, shape ``(n, H, W)``.
+        means : mapping, optional
             Fixed mean of every channel; ``None`` subtracts each field's own from covariances and powers.
 
         Returns
@@ -77,12 +111,13 @@ class PlainMoments(nn.Module):
         """
         fields = self._fields(x, spectrum)
         values = []
-        if self.channels:
-            stack = torch.stack([_centred(fields[c], c, means) for c in self.channels], dim=1).flatten(2)
-            gram = stack @ stack.mT / stack.shape[-1]
-            values.append(gram.flatten(1).index_select(1, self.picks))
+        for scale, pairs in self.grams.items():
+            channels = {k: Channel("lowpass", scale, 0, k) for pair in pairs for k in pair}
+            centred = {k: _centred(fields[channel], channel, means) for k, channel in channels.items()}
+            values += [(centred[k] * centred[other]).mean((-2, -1))[:, None] for k, other in pairs]
         if self.powers:
-            field = x if means is None else x - means[Channel("field")]
+            field = fields[Channel("field")]
+            field = field if means is None else field - means[Channel("field")]
             values.append(central_powers(field, N_POWERS, centred=means is not None))
         for channel, bins in self.binned:
             field = fields[channel] if means is None else fields[channel] - means[channel]
@@ -104,13 +139,18 @@ class PlainMoments(nn.Module):
         fields = {Channel("field"): x}
         if self.scales:
             smooth = torch.fft.ifft2(self.band(spectrum)).real
+            if self.masked:
+                seen = x.flatten(1).index_select(1, self._kept(Channel("field"))).mean(-1)
+                smooth = smooth + (x.mean((-2, -1)) - seen)[:, None, None, None]
             for number, scale in enumerate(self.scales):
                 fields[Channel("lowpass", scale)] = smooth[:, number]
                 fields[Channel("lowpass", scale, 0, 0)] = smooth[:, number].abs()
-        return fields
+        if not self.masked:
+            return fields
+        return {c: field.flatten(1).index_select(1, self._kept(c))[:, None] for c, field in fields.items()}
 
 
-def _centred(field: torch.Tensor, channel: Channel, means: dict[Channel, torch.Tensor] | None) -> torch.Tensor:
+def _centred(field: torch.Tensor, channel: Channel, means: Mapping[Channel, torch.Tensor] | None) -> torch.Tensor:
     return field - (field.mean((-2, -1), keepdim=True) if means is None else means[channel])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import cast
@@ -11,23 +10,19 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from phasewave.core.phases import modulus, phase_harmonic
 from phasewave.turbulence.covariances import Covariances, Shape, ShiftedSums, cropped_and_joined, square
 from phasewave.turbulence.harmonics import Unit, harmonic_sums, modulus_spectrum
+from phasewave.turbulence.layers import Layer, Layers, Means, layer_of
 from phasewave.turbulence.moment_table import Channel, Moment
 from phasewave.turbulence.pyramid import Pyramid
 
-Layer = tuple[int, int]
-"""Scale and harmonic: the channels of all orientations."""
-
 
 class WaveletMoments(nn.Module):
-    """Covariances between wavelet channels of a table.
+    """Covariances between wavelet channels of a table, with little work and memory.
 
-    The coefficients and the modulus of a scale live on the grid of its level, a harmonic ``k`` on that of level
-    ``scale - log2(k)``, where the wavelets of its own frequency live; a pair meets on the coarser grid. Three
-    kinds of pairs: a field with itself; moduli with the coefficients or the modulus of the same or a coarser
-    scale; coefficients with a harmonic ``k >= 2`` of a coarser scale, of the same orientation.
+    A layer lives on its own grid (`Layers`); a pair meets on the coarser one. Three kinds of pairs: a field with
+    itself; moduli with the coefficients or the modulus of the same or a coarser scale; coefficients with a
+    harmonic ``k >= 2`` of a coarser scale, of the same orientation. `PairedMoments` takes any pairs.
 
     Parameters
     ----------
@@ -42,8 +37,8 @@ class WaveletMoments(nn.Module):
     ----------
     order : list of int
         Which row each output is.
-    counts : list of int
-        Product of the numbers of points of the two grids of each output: what its sum is to be divided by.
+    counts : list of float
+        What each output is to be divided by: the product of the numbers of points of its two grids.
     """
 
     def __init__(self, pyramid: Pyramid, rows: Sequence[Moment], *, n_angles: int) -> None:
@@ -51,14 +46,13 @@ class WaveletMoments(nn.Module):
         self.pyramid, self.n_angles, self.rows = pyramid, n_angles, rows
         grouped: dict[tuple[Layer, Layer], list[int]] = defaultdict(list)
         for number, row in enumerate(rows):
-            grouped[_layer(row.first), _layer(row.second)].append(number)
-        self.layers = list(dict.fromkeys(layer for pair in grouped for layer in pair))
-        for layer in self.layers:
-            pyramid.add(layer[0], self._grid(layer))
-        self.scales = sorted({scale for scale, k in self.layers if k < 2})
+            grouped[layer_of(row.first), layer_of(row.second)].append(number)
+        used = list(dict.fromkeys(layer for pair in grouped for layer in pair))
+        self.layers = Layers(pyramid, used, n_angles=n_angles)
+        self.scales = sorted({scale for scale, k in used if k < 2})
 
         self.order: list[int] = []
-        self.counts: list[int] = []
+        self.counts: list[float] = []
         self.own = [a for a, b in grouped if a == b]
         self.own_sums = nn.ModuleList()
         for layer in self.own:
@@ -67,7 +61,7 @@ class WaveletMoments(nn.Module):
         self.phase_sums = nn.ModuleList(self._shifted_sums(grouped[pair]) for pair in self.phases)
         for a, b in [(layer, layer) for layer in self.own] + self.phases:
             self.order += self._by_angle(grouped[a, b])
-            self.counts += len(grouped[a, b]) * [self._points(a) * self._points(b)]
+            self.counts += len(grouped[a, b]) * [self._count(a, b)]
 
         crossed = [(a, b) for a, b in grouped if a != b and b[1] < 2]
         self.stacked = any(a[0] != b[0] for a, b in crossed)
@@ -78,14 +72,10 @@ class WaveletMoments(nn.Module):
             self.covariances.append(covariances := self._covariances(second, numbers))
             ordered = [numbers[local] for local in covariances.order]
             self.order += ordered
-            self.counts += [self._points(_layer(rows[n].first)) * self._points(second) for n in ordered]
+            self.counts += [self._count(layer_of(rows[n].first), second) for n in ordered]
 
-    def _grid(self, layer: Layer) -> Shape:
-        scale, harmonic = layer
-        return self.pyramid.levels[max(0, math.floor(scale - math.log2(max(1, harmonic))))]
-
-    def _points(self, layer: Layer) -> int:
-        return math.prod(self._grid(layer))
+    def _count(self, first: Layer, second: Layer) -> float:
+        return float(self.layers.points(first) * self.layers.points(second))
 
     def _by_angle(self, numbers: Sequence[int]) -> list[int]:
         return sorted(numbers, key=lambda number: self.rows[number].first.angle)
@@ -94,7 +84,7 @@ class WaveletMoments(nn.Module):
         shifts: list[list[tuple[int, int]]] = [[] for _ in range(self.n_angles)]
         for number in numbers:
             shifts[self.rows[number].first.angle].append(self.rows[number].shift)
-        grid = self._grid(_layer(self.rows[numbers[0]].second))
+        grid = self.layers.grid(layer_of(self.rows[numbers[0]].second))
         return ShiftedSums(shifts, grid, self.pyramid.shape, dtype=self.pyramid.dtype)
 
     def _covariances(self, second: Layer, numbers: Sequence[int]) -> Covariances:
@@ -105,23 +95,21 @@ class WaveletMoments(nn.Module):
             members.append((row.first.scale - finest, row.first.angle, row.second.angle, row.shift))
         return Covariances(
             members,
-            self._grid(second),
+            self.layers.grid(second),
             self.pyramid.shape,
             n_layers=second[0] - finest + 1,
             n_channels=self.n_angles,
             dtype=self.pyramid.dtype,
         )
 
-    def forward(
-        self, spectrum: torch.Tensor, means: dict[Channel, torch.Tensor] | None, chunk: int | None
-    ) -> torch.Tensor:
+    def forward(self, spectrum: torch.Tensor, means: Means | None, chunk: int | None) -> torch.Tensor:
         """Sums over frequency in the order `order`.
 
         Parameters
         ----------
         spectrum : torch.Tensor
             FFT of the fields, shape ``(n, H, W)``.
-        means : dict, optional
+        means : mapping, optional
             Fixed mean of every modulus; ``None`` subtracts each field's own.
         chunk : int, optional
             Samples at a time in the harmonics, which are then computed again in the backward pass.
@@ -133,9 +121,11 @@ class WaveletMoments(nn.Module):
         """
         layers: dict[Layer, torch.Tensor] = {}
         for scale in self.scales:
-            layers[scale, 1] = coefficients = self.pyramid(spectrum, scale, self._grid((scale, 1)))
-            if self.stacked or (scale, 0) in self.layers:
-                layers[scale, 0] = modulus_spectrum(coefficients, self._mean(scale, means))
+            layers[scale, 1] = coefficients = self.pyramid(spectrum, scale, self.layers.grid((scale, 1)))
+            known = (scale, 0) in self.layers.layers
+            if self.stacked or known:
+                mean = self.layers.mean(scale, means) if known else None
+                layers[scale, 0] = modulus_spectrum(coefficients, mean)
         sums = [
             cast(ShiftedSums, shifted).of_energy(square(layers[layer]))
             for layer, shifted in zip(self.own, self.own_sums, strict=True)
@@ -153,12 +143,6 @@ class WaveletMoments(nn.Module):
             top = scale
             sums.append(covariances(moduli, layers[second]))
         return torch.cat(sums, dim=-1)
-
-    def _mean(self, scale: int, means: dict[Channel, torch.Tensor] | None) -> torch.Tensor | None:
-        if means is None or (scale, 0) not in self.layers:
-            return None
-        channels = [Channel("wavelet", scale, angle, 0) for angle in range(self.n_angles)]
-        return torch.stack([means[channel] for channel in channels])[:, None, None]
 
     def _harmonics(
         self, spectrum: torch.Tensor, layers: dict[Layer, torch.Tensor], chunk: int | None
@@ -182,7 +166,7 @@ class WaveletMoments(nn.Module):
         """Numbers of the pairs with harmonics that are computed at once."""
         batches: dict[tuple[Shape, int], list[int]] = defaultdict(list)
         for number, (_, second) in enumerate(self.phases):
-            batches[self._grid(second), second[0] if by_scale else 0].append(number)
+            batches[self.layers.grid(second), second[0] if by_scale else 0].append(number)
         return list(batches.values())
 
     def _units(self, numbers: Sequence[int], slots: Sequence[Layer]) -> tuple[Unit, ...]:
@@ -191,39 +175,16 @@ class WaveletMoments(nn.Module):
         for scale in dict.fromkeys(self.phases[number][1][0] for number in numbers):
             members = [number for number in numbers if self.phases[number][1][0] == scale]
             members.sort(key=lambda number: self.phases[number][1][1])
-            band = self.pyramid.band(scale, self._grid(self.phases[members[0]][1]))
+            band = self.pyramid.band(scale, self.layers.grid(self.phases[members[0]][1]))
             harmonics = tuple(self.phases[number][1][1] for number in members)
             at = tuple(slots.index(self.phases[number][0]) for number in members)
             sums = tuple(cast(ShiftedSums, self.phase_sums[number]) for number in members)
             units.append(Unit(band, harmonics, sums, at, tuple(members)))
         return tuple(units)
 
-    @torch.no_grad()
     def statistics(self, spectrum: torch.Tensor) -> dict[Channel, tuple[torch.Tensor, torch.Tensor]]:
-        """Mean (of moduli; 0 for the others) and standard deviation over samples and pixels of every channel.
-
-        Parameters
-        ----------
-        spectrum : torch.Tensor
-            FFT of the fields, shape ``(n, H, W)``.
-
-        Returns
-        -------
-        dict
-            Of pairs of tensors with no axes.
-        """
-        result = {}
-        for scale, k in self.layers:
-            z = torch.fft.ifft2(self.pyramid(spectrum, scale, self._grid((scale, k))))
-            power = square(z).mean((0, -2, -1))
-            field = modulus(z) if k == 0 else phase_harmonic(z, k)
-            mean = field.mean((0, -2, -1))
-            deviation = (power - mean.abs() ** 2).clamp_min(0).sqrt()
-            # Other channels pair with coefficients, which have no mean, so that theirs drops out.
-            fixed = mean if k == 0 else torch.zeros_like(deviation)
-            for angle in range(self.n_angles):
-                result[Channel("wavelet", scale, angle, k)] = fixed[angle], deviation[angle]
-        return result
+        """Means and standard deviations of the channels (`Layers.statistics`)."""
+        return self.layers.statistics(spectrum)
 
 
 def _recomputed(
@@ -234,7 +195,3 @@ def _recomputed(
         harmonic_sums, spectrum, units, *firsts, use_reentrant=False, preserve_rng_state=False
     )
     return values
-
-
-def _layer(channel: Channel) -> Layer:
-    return channel.scale, channel.harmonic

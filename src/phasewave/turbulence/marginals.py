@@ -211,7 +211,7 @@ class Marginals(nn.Module):
         """Estimates of the same moments from fields that are known only where ``mask`` is True.
 
         Quantiles are taken over the pixels at which a filter has at most 1e-2 of its energy in gaps, of fields
-        whose gaps are filled smoothly (`Fill`); those of the gradient where the 8 neighbours are observed too.
+        whose gaps are filled smoothly (`Fill`); those of the gradient where the 24 neighbours are observed too.
 
         Parameters
         ----------
@@ -236,7 +236,7 @@ class Marginals(nn.Module):
         windows = [observed, *seen(observed, [Support(corner, response) for response in low], self.shape)]
         for wavelets, band in zip(bank.wavelets, self.bands, strict=True):
             windows.append(seen(observed, wavelets, cast(Band, band).out_shape)[0])
-        turns = [observed.roll((a, b), (0, 1)) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+        turns = [observed.roll((a, b), (0, 1)) for a in range(-2, 3) for b in range(-2, 3)]
         windows.append(torch.stack(turns).all(dim=0))
         for (source, scale), bins, window in zip(self.sources, self.bins, windows, strict=True):
             if (count := int(window.sum())) < bins:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from torch import nn
 from phasewave.core.bump import BumpSteerable
 from phasewave.core.fourier import Band
 from phasewave.core.phases import modulus
+from phasewave.turbulence.covariances import Shape
 from phasewave.turbulence.masks import seen
 from phasewave.turbulence.pyramid import Pyramid
 from phasewave.turbulence.scattering_table import ScatteringKind, ScatteringMoment
@@ -49,20 +51,26 @@ class ScatteringSums(nn.Module):
     def __init__(self, wavelets: WindowedWavelets, table: Sequence[ScatteringMoment]) -> None:
         super().__init__()
         self.wavelets = wavelets
-        J, L = wavelets.n_scales, wavelets.n_angles
-        # What is band-limited to a wavelet needs no room for anything else.
-        self.boxes = Pyramid(
-            wavelets.shape, BumpSteerable(L), n_scales=J, oversampling=0, dtype=wavelets.dtype
-        ).levels
+        self.boxes = self._boxes()
         self.bands = nn.ModuleDict()
-        for scale, box in enumerate(self.boxes):
-            for grid in (wavelets.shape, *wavelets.grids[: scale + 1]):
-                if _key(scale, grid) not in self.bands:
-                    supports = wavelets.pyramid.bank.wavelets[scale]
-                    self.bands[_key(scale, grid)] = Band(supports, grid, box, dtype=wavelets.dtype)
+        for scale, angle in itertools.product(range(wavelets.n_scales), range(wavelets.n_angles)):
+            support = wavelets.pyramid.bank.wavelets[scale][angle]
+            for grid in dict.fromkeys((wavelets.shape, *wavelets.grids[: scale + 1])):
+                band = Band([support], grid, self.boxes[scale][angle], dtype=wavelets.dtype)
+                self.bands[_key(scale, angle, grid)] = band
         self._index(table)
         if wavelets.fill is not None:
             self._add_windows(wavelets.fill.mask.cpu())
+
+    def _boxes(self) -> list[list[Shape]]:
+        """Grid of what the wavelets of each scale filter: as many points as it has frequencies."""
+        w = self.wavelets
+        if w.fill is None:
+            supports = w.pyramid.bank.wavelets
+            return [[(s.extent[0], s.extent[1]) for s in of_scale] for of_scale in supports]
+        # To be transformed back, smooth sizes.
+        tight = Pyramid(w.shape, BumpSteerable(w.n_angles), n_scales=w.n_scales, oversampling=0, dtype=w.dtype)
+        return [[grid] * w.n_angles for grid in tight.levels]
 
     def _index(self, table: Sequence[ScatteringMoment]) -> None:
         """Where the means of each row are among all that are computed, and how its harmonic is made of them."""
@@ -117,7 +125,7 @@ class ScatteringSums(nn.Module):
             kept = seen(mask, pyramid.bank.wavelets[scale], grid).all(0)
             self.register_buffer(f"kept_{scale}", kept.to(dtype), persistent=False)
             inside.append(seen(mask, pyramid.bank.wavelets[scale], mask.shape).all(0))
-        for scale, box in enumerate(self.boxes):
+        for scale, (box, *_) in enumerate(self.boxes):
             layers = [mask, *inside[: scale + 1]]
             for layer in layers:
                 if not bool(layer.any()):
@@ -174,25 +182,46 @@ class ScatteringSums(nn.Module):
     def _gram(self, spectrum: torch.Tensor, moduli: Sequence[torch.Tensor], scale: int) -> torch.Tensor:
         """Mean products of all that the wavelets of a scale filter: ``(n, n_angles, size, size)``."""
         sources = [spectrum[:, None], *moduli[: scale + 1]]
-        bands = [cast(Band, self.bands[_key(scale, source.shape[-2:])]) for source in sources]
-        filtered = [band(source) for band, source in zip(bands, sources, strict=True)]
-        points = math.prod(self.boxes[scale])
-        if self.wavelets.fill is None:
-            stack = torch.cat(filtered, dim=1).transpose(1, 2).flatten(3) / points
-            return stack @ stack.mH
-        windows = self.get_buffer(f"windows_{scale}").unbind(1)
-        seen_alone = [torch.fft.ifft2(z) * window for z, window in zip(filtered, windows, strict=True)]
-        stack = torch.cat(seen_alone, dim=1).transpose(1, 2).flatten(3)
-        return stack @ stack.mH / (points * self.get_buffer(f"overlaps_{scale}"))
+        windows = None if self.wavelets.fill is None else self.get_buffer(f"windows_{scale}")
+        grams = []
+        for angle, box in enumerate(self.boxes[scale]):
+            bands = [cast(Band, self.bands[_key(scale, angle, source.shape[-2:])]) for source in sources]
+            filtered = [band(source)[:, :, 0] for band, source in zip(bands, sources, strict=True)]
+            points = math.prod(box)
+            if windows is None:
+                grams.append(_gram(torch.cat(filtered, dim=1).flatten(2)) / points**2)
+                continue
+            alone = [torch.fft.ifft2(z) * w for z, w in zip(filtered, windows[angle], strict=True)]
+            grams.append(_gram(torch.cat(alone, dim=1).flatten(2)) / points)
+        gram = torch.stack(grams, dim=1)
+        return gram if windows is None else gram / self.get_buffer(f"overlaps_{scale}")
 
     def _of_rows(self, every: torch.Tensor) -> torch.Tensor:
-        turned = every[:, self.picks]
+        turned = every.index_select(1, self.picks.flatten()).unflatten(1, self.picks.shape)
         if self.oriented:
-            return turned[:, :, 0].index_select(1, self.rows)
+            return turned[:, :, 0]
         turned = turned.index_select(1, self.rows)
         parts = torch.where(self.odd[:, None], turned.imag * self.signs[self.rows], turned.real)
         return (parts * torch.view_as_complex(self.waves)).sum(-1)
 
 
-def _key(scale: int, grid: Sequence[int]) -> str:
-    return f"{scale} from {grid[0]}x{grid[1]}"
+class _Gram(torch.autograd.Function):
+    """``a a^H``, whose gradient is one product, and not the sum of two."""
+
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(a)
+        return a @ a.mH
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        (a,) = ctx.saved_tensors
+        return (gradient + gradient.mH) @ a
+
+
+def _gram(a: torch.Tensor) -> torch.Tensor:
+    return cast(torch.Tensor, _Gram.apply(a))
+
+
+def _key(scale: int, angle: int, grid: Sequence[int]) -> str:
+    return f"{scale} {angle} from {grid[0]}x{grid[1]}"

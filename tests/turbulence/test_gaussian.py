@@ -5,6 +5,7 @@ import torch
 from scipy import stats
 
 from phasewave.turbulence.gaussian import GaussianModel, white_noise
+from phasewave.turbulence.spectra import band_spectrum, log_bands
 
 
 def field(shape, seed=0, dtype=torch.float64):
@@ -189,3 +190,70 @@ def test_smoothing_averages_the_spectrum_over_neighbouring_frequencies():
     assert whole == pytest.approx(float(model.spectrum.sum()) - removed, rel=1e-9)
     with pytest.raises(ValueError, match="width"):
         model.smoothed(width=0.0)
+
+
+def steep(n, seed=0):
+    """A Gaussian field with a spectrum that falls as |omega|^-5 from its fourth frequency."""
+    frequency = 2 * math.pi * torch.fft.fftfreq(n, dtype=torch.float64)
+    omega = torch.hypot(frequency[:, None], frequency)
+    amplitude = (omega**2 + (4 * frequency[1]) ** 2) ** -1.25
+    amplitude[0, 0] = 0
+    return torch.fft.ifft2(torch.fft.fft2(white_noise(1, (n, n), seed=seed)[0]) * amplitude).real + 3.0
+
+
+def band_ratio(model, field):
+    """Power of a model over that of a field, in log bands."""
+    edges = log_bands(field.shape, n_bands=8)
+    power = band_spectrum(torch.fft.ifft2(model.spectrum.sqrt() * field.numel() ** 0.5).real, edges)
+    return power / band_spectrum(field, edges)
+
+
+@pytest.mark.parametrize(("kind", "few", "many"), [("hole", 0.35, 0.15), ("scattered", 0.02, 0.05)])
+def test_the_spectrum_under_a_mask_does_not_leak(kind, few, many):
+    """Bands of few modes miss those that the hole hides; the last gets what the average over neighbours spills."""
+    x, mask = steep(64), torch.ones(64, 64, dtype=torch.bool)
+    if kind == "hole":
+        mask[10:26, 30:46] = False
+    else:
+        mask = torch.rand(64, 64, generator=torch.Generator().manual_seed(0)) > 0.25
+    model = GaussianModel(torch.where(mask, x, torch.nan), mask=mask)
+    error = band_ratio(model, x) - 1
+    assert float(error[:2].abs().max()) < few
+    assert float(error[2:-1].abs().max()) < many
+    assert abs(float(error[-1])) < 0.3
+    naive = band_ratio(GaussianModel(torch.where(mask, x, x[mask].mean())), x) - 1
+    assert float(naive.abs().max()) > (0.2 if kind == "hole" else 40)
+    torch.testing.assert_close(model.mean, x[mask].mean())
+    assert torch.equal(GaussianModel(x, mask=mask).spectrum, model.spectrum)
+
+
+def test_a_mask_without_gaps_changes_nothing():
+    x = field((16, 18))
+    masked = GaussianModel(x, mask=torch.ones(16, 18, dtype=torch.bool))
+    torch.testing.assert_close(masked.spectrum, GaussianModel(x).spectrum)
+
+
+def test_borders_that_do_not_fit_do_not_leak():
+    large = steep(128)
+    x = large[:64, :64]
+    wanted = GaussianModel(large).spectral_density((64, 64))
+    edges = slice(20, 44)
+    model = GaussianModel(x, periodic=False)
+    assert model.spectrum.shape == (64, 64)
+    assert 0.5 < float(model.spectrum[edges, edges].mean() / wanted[edges, edges].mean()) < 2
+    assert float(GaussianModel(x).spectrum[edges, 0].mean() / wanted[edges, 0].mean()) > 5
+    assert 0.3 < float(model.spectrum[edges, 0].mean() / wanted[edges, 0].mean()) < 3
+
+
+def test_a_wrong_mask_is_named():
+    x = field((16, 16))
+    with pytest.raises(TypeError, match="boolean"):
+        GaussianModel(x, mask=torch.ones(16, 16))
+    with pytest.raises(ValueError, match="False everywhere"):
+        GaussianModel(x, mask=torch.zeros(16, 16, dtype=torch.bool))
+    with pytest.raises(ValueError, match="shape of the fields"):
+        GaussianModel(x, mask=torch.ones(16, 15, dtype=torch.bool))
+    bad, mask = x.clone(), torch.ones(16, 16, dtype=torch.bool)
+    bad[2, 3], mask[5, 5] = torch.nan, False
+    with pytest.raises(ValueError, match="1 NaN"):
+        GaussianModel(bad, mask=mask)

@@ -5,11 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from phasewave import checks
+from phasewave.core.grids import smooth_size
+from phasewave.turbulence.masks import observed_mask
+from phasewave.turbulence.noise import white_noise
+from phasewave.turbulence.observed_spectrum import (
+    averaged,
+    observed_spectrum,
+    periodogram,
+    resampled,
+)
+
+__all__ = ["GaussianModel", "white_noise"]
 
 
 class GaussianModel:
@@ -28,11 +38,17 @@ class GaussianModel:
     ----------
     field : Tensor (..., H, W), real, finite
         One field, or realisations of one process along the leading axes: their periodograms are averaged.
+    mask : Tensor (H, W), bool, optional
+        True where the field is observed; its other values may be anything. The spectrum is then that of fillings
+        drawn from the model itself (`phasewave.turbulence.observed_spectrum`).
+    periodic : bool
+        False for a field whose opposite borders do not fit: the spectrum is estimated with a margin of a quarter
+        of the field, not observed, and brought back to the field's frequencies.
 
     Attributes
     ----------
     mean : Tensor (), float64
-        mu, the mean over space and realisations.
+        mu, the mean over (observed) space and realisations.
     spectrum : Tensor (H, W), float64
         S, in squared units of the field, in the order of ``torch.fft.fft2``.
 
@@ -41,28 +57,40 @@ class GaussianModel:
     TypeError
         If ``field`` is not a real floating tensor.
     ValueError
-        If it has fewer than two axes, a size below 2, or values that are not finite.
+        If it has fewer than two axes, a size below 2, or (observed) values that are not finite; if the mask is
+        of another shape or all False.
 
     Notes
     -----
-    Cost: two FFTs a sample, in float64. The definition of the spectrum by one periodogram makes the model
+    Cost: two FFTs a sample, in float64; with a mask some thousand FFTs once. The
+    definition of the spectrum by one periodogram makes the model
     the microcanonical ensemble's Gaussian twin: it shares every second-order moment of the target.
     """
 
-    def __init__(self, field: Tensor) -> None:
+    def __init__(self, field: Tensor, *, mask: Tensor | None = None, periodic: bool = True) -> None:
         checks.real_field("field", field)
         if field.ndim < 2:
             checks.fail("field", "have axes (..., H, W)", tuple(field.shape))
         self.shape = checks.grid_shape("field.shape", field.shape[-2:], n_axes=2, minimum=2)
-        checks.finite("field", field)
+        observed = None if mask is None else observed_mask(mask, self.shape).to(field.device)
+        checks.finite("field", field if observed is None else field[..., observed])
         x = field.detach().to(torch.float64).reshape(-1, *self.shape)
         if x.shape[0] == 0:
             checks.fail("field", "hold at least one realisation", tuple(field.shape))
         self.dtype = field.dtype
-        self.mean = x.mean()
-        periodogram = torch.fft.fft2(x - self.mean).abs().square().mean(0) / (x.shape[-2] * x.shape[-1])
-        periodogram[0, 0] = 0.0
-        self.spectrum = (periodogram + _reflected(periodogram)) / 2
+        known = x if observed is None else x[:, observed]
+        self.mean = known.mean()
+        if periodic and observed is None:
+            self.spectrum = periodogram(x - self.mean)
+            return
+        if observed is None:
+            observed = torch.ones(self.shape, dtype=torch.bool, device=field.device)
+        sizes = self.shape if periodic else tuple(smooth_size(n + n // 4, multiple=2) for n in self.shape)
+        margins = (0, sizes[1] - self.shape[1], 0, sizes[0] - self.shape[0])
+        deviation = torch.nn.functional.pad(torch.where(observed, x - self.mean, 0.0), margins)
+        self.spectrum = observed_spectrum(deviation, torch.nn.functional.pad(observed, margins))
+        if not periodic:
+            self.spectrum = resampled(self.spectrum, self.shape)
 
     def __repr__(self) -> str:
         return f"GaussianModel(shape={self.shape}, mean={float(self.mean):.4g}, variance={self.variance():.4g})"
@@ -99,14 +127,7 @@ class GaussianModel:
         sizes = checks.grid_shape("shape", shape, n_axes=2, minimum=2)
         if sizes == self.shape:
             return self.spectrum
-        filled = self.spectrum.clone()
-        filled[0, 0] = (filled[1, 0] + filled[-1, 0] + filled[0, 1] + filled[0, -1]) / 4
-        rows, columns = (_interpolation(n, new).to(filled) for n, new in zip(self.shape, sizes, strict=True))
-        density = rows @ filled @ columns.T
-        density[0, 0] = 0.0
-        density = (density + _reflected(density)) / 2
-        total = density.mean()
-        return density * (self.variance() / total) if float(total) > 0 else density
+        return resampled(self.spectrum, sizes)
 
     def smoothed(self, *, width: float = 3.0) -> GaussianModel:
         r"""Return the model with a spectrum averaged over neighbouring frequencies.
@@ -127,14 +148,8 @@ class GaussianModel:
         """
         if not width > 0:
             checks.fail("width", "be positive", width)
-        axes = [torch.fft.fftfreq(n, dtype=torch.float64, device=self.spectrum.device) for n in self.shape]
-        lag_square = axes[0][:, None] ** 2 + axes[1] ** 2
-        window = torch.exp(-0.5 * (2 * torch.pi * width) ** 2 * lag_square)
-        average = torch.fft.fft2(torch.fft.ifft2(self.spectrum) * window).real.clamp(min=0.0)
-        average[0, 0] = 0.0
-        total = average.mean()
         model = copy.copy(self)
-        model.spectrum = average * (self.variance() / total) if float(total) > 0 else average
+        model.spectrum = averaged(self.spectrum, width=width)
         return model
 
     def colour(self, noise: Tensor) -> Tensor:
@@ -185,41 +200,3 @@ class GaussianModel:
         for i in range(count):
             samples[i] = self.colour(noise[i])
         return samples
-
-
-def white_noise(n_samples: int, shape: Sequence[int], *, seed: int | torch.Generator) -> Tensor:
-    """Draw standard normal fields on the CPU in float64; field i is a function of (seed, i) alone.
-
-    Parameters
-    ----------
-    n_samples : int
-    shape : sequence of int
-        Shape of one field.
-    seed : int >= 0, or torch.Generator
-        A generator gives the integer: one draw from it.
-
-    Returns
-    -------
-    Tensor (n_samples, *shape), float64
-    """
-    if isinstance(seed, torch.Generator):
-        seed = int(torch.randint(2**62, (), generator=seed, device=seed.device))
-    root = checks.integer("seed", seed, minimum=0)
-    noise = torch.empty(n_samples, *shape, dtype=torch.float64)
-    for i in range(n_samples):
-        state = np.random.SeedSequence(root, spawn_key=(i,)).generate_state(1, np.uint64)[0]
-        torch.randn(tuple(shape), generator=torch.Generator().manual_seed(int(state)), out=noise[i])
-    return noise
-
-
-def _reflected(spectrum: Tensor) -> Tensor:
-    """Return S(-omega)."""
-    return spectrum.flip((-2, -1)).roll((1, 1), (-2, -1))
-
-
-def _interpolation(n: int, new: int) -> Tensor:
-    """Return the (new, n) matrix of the triangular kernel between two periodic frequency axes."""
-    distance = torch.arange(new, dtype=torch.float64)[:, None] / new - torch.arange(n, dtype=torch.float64) / n
-    distance = (distance - distance.round()).abs() * min(n, new)
-    weight = (1 - distance).clamp(min=0)
-    return weight / weight.sum(1, keepdim=True)

@@ -6,6 +6,7 @@ from matplotlib.image import imread
 
 from phasewave.turbulence.figure import draw_synthesis
 from phasewave.turbulence.gaussian import GaussianModel, white_noise
+from phasewave.turbulence.judge import Judge
 from phasewave.turbulence.report import compare
 
 
@@ -49,6 +50,19 @@ def test_the_picture_has_the_fields_asked_for(tmp_path, options, n_panels):
     assert (picture[-6:] > 0.999).all()
     assert (picture[:, :6] > 0.999).all()
     assert (picture[:, -6:] > 0.999).all()
+
+
+def test_the_table_has_a_row_for_the_two_sample_test(tmp_path):
+    target = fields((72, 32), 1)[0]
+    judge = Judge(patch_size=20, n_steps=1, batch_size=2)
+    metrics = compare(target, target, two_sample=judge)
+    accuracy = metrics["two_sample"]["samples"]["accuracy"]
+    draw_synthesis(target, None, target, metrics, tmp_path / "with.svg")
+    draw_synthesis(target, None, target, {**metrics, "two_sample": None}, tmp_path / "without.svg")
+    text = "<!-- two-sample test -->"  # Matplotlib's own comment beside the outlines of a text
+    assert text in (tmp_path / "with.svg").read_text()
+    assert f"<!-- {accuracy:.3f} -->".replace("0.", ".") in (tmp_path / "with.svg").read_text()
+    assert text not in (tmp_path / "without.svg").read_text()
 
 
 def test_the_same_input_gives_the_same_picture_and_no_global_state(tmp_path):

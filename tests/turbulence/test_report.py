@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from phasewave.turbulence.gaussian import GaussianModel, white_noise
+from phasewave.turbulence.judge import Judge
 from phasewave.turbulence.report import compare, summary
-from phasewave.turbulence.statistics import STATISTICS
+from phasewave.turbulence.statistics import STATISTICS, structure_error
+from phasewave.turbulence.two_sample import two_sample_test
 
 DISTANCES = [statistic.name for statistic in STATISTICS if statistic.kind == "distance"]
 VALUES = [statistic.name for statistic in STATISTICS if statistic.kind == "value"]
@@ -116,13 +118,56 @@ def test_what_is_not_given_is_none():
 def test_summary_is_a_table(report):
     rows = summary(report)
     assert rows[0] == ["statistic", "target", "samples", "gaussian", "reference"]
-    assert len(rows) == 1 + len(STATISTICS)
+    assert len(rows) == 1 + len(STATISTICS) + 2
+    assert [row[0] for row in rows[-2:]] == ["correlation between samples", "variance between samples"]
+    assert rows[-2][1:] == ["", "1.000", "", ""]
     assert {len(row) for row in rows} == {5}
     table = {row[0]: row[1:] for row in rows}
     assert table["wasserstein *"][0] == ""
     assert table["kurtosis *"][0] == f"{report['target']['kurtosis']:.3f}"
     entry = report["gaussian"]["skewness"]
     assert table["skewness"][2] == f"{entry['mean']:.3f} ± {entry['std']:.3f}"
+
+
+SMALL = Judge(patch_size=20, n_steps=2, batch_size=4)
+
+
+def test_the_two_sample_test_is_on_equal_terms():
+    target, others = skewed((72, 40))[0], skewed((72, 40), seed=1, n=4)
+    report = compare(
+        skewed((72, 40), seed=2, n=3),
+        target,
+        gaussian=GaussianModel(target).sample(4, seed=0),
+        reference=others,
+        two_sample=SMALL,
+        seed=3,
+    )
+    tests = report["two_sample"]
+    assert json.loads(json.dumps(tests, allow_nan=False)) == tests
+    assert tests["judge"] == {"patch_size": 20, "n_steps": 2, "batch_size": 4, "augment": False}
+    for group in ("samples", "gaussian", "reference"):
+        assert (tests[group]["n_real"], tests[group]["n_synthetic"], tests[group]["seed"]) == (2, 2, 3)
+    alone = two_sample_test(torch.stack((target, others[0])), others[1:3], judge=SMALL, seed=3)
+    assert tests["reference"]["accuracy"] == alone.accuracy
+    row = summary(report)[-1]
+    assert row[:2] == ["two-sample test 20 x 20", ""]
+    low, high = alone.interval
+    assert row[4] == f"{alone.accuracy:.3f} [{low:.2f}, {high:.2f}]"
+
+
+def test_the_two_sample_test_of_one_real_field_or_of_another_shape():
+    report = compare(skewed((72, 40), seed=2), skewed((72, 40))[0], two_sample=SMALL)
+    assert report["two_sample"]["reference"] is None
+    assert report["two_sample"]["samples"]["n_real"] == 1
+    report = compare(
+        skewed((72, 40), seed=2), skewed((72, 40))[0], reference=skewed((80, 40), seed=1, n=3), two_sample=SMALL
+    )
+    assert report["two_sample"]["reference"]["n_synthetic"] == 1
+
+
+def test_the_structure_error_of_a_multiple_is_its_excess():
+    x = skewed()[0]
+    assert structure_error(torch.stack([1.1 * x, 0.7 * x + 3]), x).tolist() == pytest.approx([0.1, 0.3])
 
 
 def test_inputs_are_left_alone():
@@ -142,6 +187,8 @@ def test_inputs_are_left_alone():
         (torch.full((16, 16), math.nan), torch.eye(16), {}, ValueError, "`samples` must be finite, got 256"),
         (torch.eye(16).to(torch.complex64), torch.eye(16), {}, TypeError, "real floating dtype"),
         (torch.eye(16), torch.eye(16), {"in_loss": ["beauty"]}, ValueError, "`in_loss` must be one of 'spec"),
+        (torch.eye(16), torch.eye(16), {"two_sample": "wise"}, ValueError, "`judge` must be one of 'weak'"),
+        (torch.eye(16), torch.eye(16), {"two_sample": "weak"}, ValueError, "smaller patch_size"),
         (torch.eye(16), torch.eye(16), {"gaussian": torch.zeros(4)}, ValueError, "`gaussian` must have axes"),
         (
             torch.eye(16),

@@ -40,9 +40,9 @@ def test_the_record_says_what_was_done(same, different):
     assert (same.n_real, same.n_synthetic, same.seed, same.level) == (2, 2, 0, 0.95)
     assert len(same.accuracies) == 2
     assert same.accuracy == pytest.approx(sum(same.accuracies) / 2)
-    # Test parts of 96 - 20 - round(.6 * 76) = 30 rows: 3 x 17 patches every 5 pixels, 1 x 2 blocks of 40 columns.
+    # Test parts of 96 - 20 - round(.6 * 76) = 30 rows: 3 x 17 patches every 5 pixels, 1 x 3 blocks of 32 columns.
     assert different.n_test == 4 * 3 * 17
-    assert different.n_blocks == 4 * 2
+    assert different.n_blocks == 4 * 3
     assert (same.n_test, same.n_blocks) == (2 * different.n_test, 2 * different.n_blocks)
 
 
@@ -98,16 +98,19 @@ def test_blocks_hold_the_patches_by_centre():
     right = torch.zeros(2, 3, 17, dtype=torch.float64)
     right[1, :, 9:] = 1  # patches centred at 55 pixels and more of 100, in the second field
     means = two_sample._block_means(right, rows, columns, torch.Size((30, 100)), 20)
-    assert means.tolist() == pytest.approx([0, 0, 0, 8 / 9])
+    # Three blocks: centres from 10, 35 and 70 pixels on; the middle one has 7 columns, 3 of them right.
+    assert means.tolist() == pytest.approx([0, 0, 0, 0, 3 / 7, 1])
 
 
-@pytest.mark.parametrize("accuracy", [1.0, 0.5])
-def test_the_variance_is_never_less_than_that_of_disjoint_patches(accuracy):
-    blocks = torch.full((4,), accuracy, dtype=torch.float64)
-    smoothed = (accuracy * 10 + 1) / 12
-    assert two_sample._variance(blocks, 10) == pytest.approx(smoothed * (1 - smoothed) / 10)
-    spread = torch.tensor([0.0, 1.0, 0.0, 1.0], dtype=torch.float64)
-    assert two_sample._variance(spread, 10) == pytest.approx(1 / 12)
+def test_the_interval_is_never_narrower_than_that_of_disjoint_patches():
+    def reach(*blocks):
+        return two_sample._reach([torch.tensor(scores, dtype=torch.float64) for scores in blocks], [10, 10], 0.95)
+
+    smoothed = 11 / 12
+    assert reach([1, 1, 1], [1, 1, 1]) == pytest.approx(1.959964 * (2 * smoothed * (1 - smoothed) / 10) ** 0.5 / 2)
+    assert reach([1], [1]) == reach([1, 1, 1], [1, 1, 1])
+    # Means of three blocks that spread by a variance of 1/3, four degrees of freedom.
+    assert reach([0, 1, 1], [1, 0, 1]) == pytest.approx(2.776445 * (2 * (1 / 3) / 3) ** 0.5 / 2)
 
 
 def test_judges_of_one_side_share_their_blocks():

@@ -153,12 +153,21 @@ def _draw_table(axes: Axes, metrics: dict[str, Any]) -> None:
         axes.text(
             x, 0.94, heads[name], ha="right", va="center", fontsize=8.5, color=_COLOURS[name], fontweight="bold"
         )
-    for row, (key, label) in enumerate(_ROWS):
-        y = 0.81 - 0.125 * row
-        star = " *" if metrics["definitions"][key]["in_loss"] else ""
-        axes.text(0, y, label + star, ha="left", va="center", fontsize=8.5, color=INK)
-        for x, name in zip(columns, groups, strict=True):
-            value = metrics[name][key]["mean"]
+    rows = [
+        (
+            label + (" *" if metrics["definitions"][key]["in_loss"] else ""),
+            [metrics[g][key]["mean"] for g in groups],
+        )
+        for key, label in _ROWS
+    ]
+    test = metrics.get("two_sample")
+    if test is not None:
+        accuracies = [None if test[name] is None else test[name]["accuracy"] for name in groups]
+        rows.append(("two-sample test", accuracies))
+    for row, (label, values) in enumerate(rows):
+        y = 0.81 - 0.69 * row / (len(rows) - 0.5)
+        axes.text(0, y, label, ha="left", va="center", fontsize=8.5, color=INK)
+        for x, value in zip(columns, values, strict=True):
             text = "–" if value is None else f"{value:.2f}" if value >= 1 else f"{value:.3f}".lstrip("0")
             axes.text(x, y, text, ha="right", va="center", fontsize=8.5, color=INK)
     if any(entry["in_loss"] for entry in metrics["definitions"].values()):

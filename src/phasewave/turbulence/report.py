@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from phasewave.turbulence.onepoint import density
 from phasewave.turbulence.similarity import pair_cross_correlations, pixel_spread
 from phasewave.turbulence.spectra import band_spectrum, log_bands
 from phasewave.turbulence.statistics import STATISTICS
+from phasewave.turbulence.two_sample import Judge, JudgeName, TwoSampleResult, judge_of, two_sample_test
 
 
 def compare(
@@ -25,6 +27,8 @@ def compare(
     gaussian: Tensor | None = None,
     reference: Tensor | None = None,
     in_loss: Collection[str] = (),
+    two_sample: JudgeName | Judge | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Judge samples of a model against the field that the model was made from.
 
@@ -38,6 +42,11 @@ def compare(
         Other real realisations of the process: the floor, which no faithful sampler can go below.
     in_loss : collection of str
         Names of statistics that the samples were optimised for; they are labelled, for they prove nothing.
+    two_sample : {"weak", "strong"} or Judge, optional
+        Also train judges to tell real patches from those of each group (`two_sample_test`): seconds to minutes.
+        The strong judge deserves its name with four real fields or more, the target included.
+    seed : int
+        Of the judges.
 
     Returns
     -------
@@ -52,6 +61,11 @@ def compare(
         ``spread``
             Between samples: pixel_variance_ratio (1 if independent, 0 if all are one field) and
             pair_cross_correlation (the largest between two samples).
+        ``two_sample``
+            None if not asked for; else the judge, and for each of samples, gaussian and reference (None if not
+            given) the record of `two_sample_test`. All are tested on equal terms: the first half of the real
+            fields, the target and the reference in this order, against as many of the group, at most; the
+            reference's are the other half.
         ``curves``
             spectrum, one_point, flatness, structure and minkowski, each with its abscissa and one list of
             curves for each of target, samples, gaussian and reference.
@@ -63,8 +77,8 @@ def compare(
     TypeError
         If a tensor is not of a real floating dtype.
     ValueError
-        If a shape is wrong or below 16 pixels, values are not finite, the target is constant, or a name of
-        ``in_loss`` is unknown.
+        If a shape is wrong or below 16 pixels, values are not finite, the target is constant, a name of
+        ``in_loss`` is unknown, or a field is too small for the judge.
     """
     names = [statistic.name for statistic in STATISTICS]
     for name in in_loss:
@@ -104,6 +118,7 @@ def compare(
             "pixel_variance_ratio": _number(pixel_spread(drawn)),
             "pair_cross_correlation": _number(pairs.max()) if pairs.numel() else None,
         },
+        "two_sample": None if two_sample is None else _judged(goal, groups, two_sample, seed),
         "curves": _curves(field, {"target": goal, **groups}),
         "fields": {name: list(fields.shape) for name, fields in {"target": goal, **groups}.items()},
     }
@@ -113,7 +128,8 @@ def summary(report: dict[str, Any]) -> list[list[str]]:
     """Return a report as rows of text: a header, then one row a statistic.
 
     Columns: statistic, target, samples, then Gaussian and reference where the report has them. Entries
-    are "mean ± std" over fields; a star marks what was in the loss.
+    are "mean ± std" over fields; a star marks what was in the loss. Last the spread between the samples and, if
+    there was a test, the judges' accuracy with its interval.
 
     Parameters
     ----------
@@ -131,6 +147,15 @@ def summary(report: dict[str, Any]) -> list[list[str]]:
         label = name.replace("_", " ") + (" *" if entry["in_loss"] else "")
         cells = [_cell(report[group][name]["mean"], report[group][name]["std"]) for group in groups]
         rows.append([label, "" if entry["kind"] == "distance" else _cell(own, None), *cells])
+    blank = [""] * (len(groups) - 1)
+    rows.append(
+        ["correlation between samples", "", _cell(report["spread"]["pair_cross_correlation"], None), *blank]
+    )
+    rows.append(["variance between samples", "", _cell(report["spread"]["pixel_variance_ratio"], None), *blank])
+    test = report["two_sample"]
+    if test is not None:
+        size = test["judge"]["patch_size"]
+        rows.append([f"two-sample test {size} x {size}", "", *(_verdict(test[name]) for name in groups)])
     return rows
 
 
@@ -155,6 +180,40 @@ def _measure(fields: Tensor, target: Tensor) -> dict[str, Any]:
             "values": [_number(value) for value in values],
         }
     return figures
+
+
+def _judged(goal: Tensor, groups: dict[str, Tensor], judge: JudgeName | Judge, seed: int) -> dict[str, Any]:
+    """Return the two-sample tests of all groups against the first half of the real fields."""
+    real = goal
+    rest = groups.get("reference")
+    if rest is not None and rest.shape[1:] == goal.shape[1:]:
+        whole = torch.cat((goal, rest))
+        real, rest = whole[: len(whole) // 2], whole[len(whole) // 2 :]
+    against: dict[str, Tensor | None] = {**groups, "reference": rest}
+    tests = {}
+    for name in ("samples", "gaussian", "reference"):
+        fields = against.get(name)
+        tests[name] = (
+            None if fields is None else two_sample_test(real, fields[: len(real)], judge=judge, seed=seed)
+        )
+    return {
+        "judge": asdict(judge_of(judge)),
+        **{name: None if test is None else _record(test) for name, test in tests.items()},
+    }
+
+
+def _record(test: TwoSampleResult) -> dict[str, Any]:
+    """Return the record of a test without its judge, in JSON's own types."""
+    record = {**asdict(test), "interval": list(test.interval), "accuracies": list(test.accuracies)}
+    del record["judge"]
+    return record
+
+
+def _verdict(test: dict[str, Any] | None) -> str:
+    if test is None:
+        return "-"
+    low, high = test["interval"]
+    return f"{test['accuracy']:.3f} [{low:.2f}, {high:.2f}]"
 
 
 def _curves(target: Tensor, groups: dict[str, Tensor]) -> dict[str, Any]:

@@ -6,10 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from phasewave.turbulence.bispectrum import bispectrum_z
-from phasewave.turbulence.increments import flatness_error, gradient_kurtosis, laplacian_kurtosis
+from phasewave.turbulence.increments import (
+    dyadic_separations,
+    flatness_error,
+    gradient_kurtosis,
+    laplacian_kurtosis,
+    structure_functions,
+)
 from phasewave.turbulence.minkowski import minkowski_error
 from phasewave.turbulence.onepoint import kurtosis, skewness, wasserstein
 from phasewave.turbulence.similarity import max_cross_correlation
@@ -42,6 +49,34 @@ class Statistic:
     measure: Callable[[Tensor, Tensor], Tensor]
 
 
+def structure_error(x: Tensor, target: Tensor) -> Tensor:
+    r"""Return the mean relative error of the structure functions of orders 1 to 4.
+
+    .. math:: \frac{1}{4 n} \sum_{p=1}^{4} \sum_r
+              \left| \left( S_p^x(r) / S_p^{\text{target}}(r) \right)^{1/p} - 1 \right|
+
+    over the target's n dyadic separations; the root makes all orders errors of an amplitude.
+
+    Parameters
+    ----------
+    x : Tensor (..., H, W), real
+    target : Tensor (H', W'), real
+
+    Returns
+    -------
+    Tensor (...), float64
+    """
+    separations = dyadic_separations(target.shape[-2:])
+    errors = [
+        (structure_functions(x, separations, order=p) / structure_functions(target, separations, order=p))
+        .pow(1 / p)
+        .sub(1)
+        .abs()
+        for p in (1, 2, 3, 4)
+    ]
+    return torch.stack(errors).mean((0, -1))
+
+
 STATISTICS: tuple[Statistic, ...] = (
     Statistic(
         "spectrum_error",
@@ -56,6 +91,13 @@ STATISTICS: tuple[Statistic, ...] = (
         "target standard deviations",
         "Wasserstein-1 distance between the one-point laws",
         wasserstein,
+    ),
+    Statistic(
+        "structure_error",
+        "distance",
+        "relative",
+        "mean over dyadic separations and orders p = 1 to 4 of |(S_p / S_p,target)^(1/p) - 1|, both axes",
+        structure_error,
     ),
     Statistic(
         "flatness_error",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
+from scipy.stats import norm
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -74,10 +75,10 @@ def two_sample_test(
 
     .. math:: a = \tfrac12 (a_\text{real} + a_\text{synthetic}),
 
-    each the share of right answers in its class. The confidence interval takes blocks of 2 p x 2 p pixels for
-    independent, not patches: Student's t with the variance between block means, but at least the binomial one of
-    (right + 1) / (number + 2) among disjoint patches, so that no interval is empty where every answer was right.
-    Judges of odd number hold out the other end of the fields.
+    each the share of right answers in its class. The confidence interval takes blocks of 3 p / 2 x 3 p / 2 pixels
+    for independent, not patches: Student's t with the variance between block means. It is at least that of as
+    many independent answers as there are disjoint patches, the share being (right + 1) / (number + 2), so that it
+    is not empty where every answer was right. Judges of odd number hold out the other end of the fields.
 
     A high accuracy proves a difference; one near .5 proves that *this* judge found none, so state which it was.
     Fields of one process differ, too, in what their finite size leaves to chance: put a test of real fields
@@ -116,7 +117,7 @@ def two_sample_test(
     A judge costs about 7 s of one CPU core if weak and a minute if strong, whatever the number of fields. The
     classifier test is that of Lopez-Paz and Oquab, "Revisiting classifier two-sample tests", ICLR 2017.
     """
-    rules = _rules(judge)
+    rules = judge_of(judge)
     groups = [_stack("real", real, rules.patch_size), _stack("synthetic", synthetic, rules.patch_size)]
     count = checks.integer("n_judges", n_judges, minimum=1)
     if not 0 < level < 1:
@@ -129,9 +130,7 @@ def two_sample_test(
     disjoint = [sum(exam.disjoint[c] for exam in exams[:2]) for c in (0, 1)]
     accuracies = tuple(sum(float(scores.mean()) for scores in exam.blocks) / 2 for exam in exams)
     accuracy = sum(accuracies) / count
-    variance = sum(_variance(scores, n) for scores, n in zip(blocks, disjoint, strict=True)) / 4
-    freedom = max(1, sum(map(len, blocks)) - 2)
-    reach = float(student.ppf((1 + level) / 2, freedom)) * math.sqrt(variance)
+    reach = _reach(blocks, disjoint, level)
     return TwoSampleResult(
         accuracy=accuracy,
         interval=(max(0.0, accuracy - reach), min(1.0, accuracy + reach)),
@@ -146,18 +145,25 @@ def two_sample_test(
     )
 
 
+def judge_of(judge: JudgeName | Judge) -> Judge:
+    """Return the judge of that name, or the one given.
+
+    Raises
+    ------
+    ValueError
+        If there is no judge of the name.
+    """
+    if isinstance(judge, Judge):
+        return judge
+    return {"weak": WEAK, "strong": STRONG}[checks.choice("judge", judge, get_args(JudgeName))]
+
+
 class _Exam(NamedTuple):
     """One judge's shares of right answers by block, real and synthetic, and the numbers of patches."""
 
     blocks: tuple[Tensor, Tensor]
     disjoint: tuple[int, int]
     n_test: int
-
-
-def _rules(judge: JudgeName | Judge) -> Judge:
-    if isinstance(judge, Judge):
-        return judge
-    return {"weak": WEAK, "strong": STRONG}[checks.choice("judge", judge, ("weak", "strong"))]
 
 
 def _stack(name: str, x: Tensor, patch: int) -> Tensor:
@@ -211,8 +217,8 @@ def _examine(groups: list[Tensor], judge: Judge, *, seed: int, number: int) -> _
 
 
 def _block_means(right: Tensor, rows: Tensor, columns: Tensor, shape: torch.Size, patch: int) -> Tensor:
-    """Return the means of (n, rows, columns) over blocks of 2 x 2 patches of each field, by centre."""
-    counts = [max(1, n // (2 * patch)) for n in shape]
+    """Return the means of (n, rows, columns) over blocks of 1.5 x 1.5 patches of each field, by centre."""
+    counts = [max(1, 2 * n // (3 * patch)) for n in shape]
     row, column = (
         ((begin + patch / 2) * count / n).long()
         for begin, count, n in zip((rows, columns), counts, shape, strict=True)
@@ -231,8 +237,15 @@ def _pool(scores: list[Tensor]) -> Tensor:
     return torch.cat([torch.stack(same).mean(0) for same in (scores[::2], scores[1::2]) if same])
 
 
-def _variance(blocks: Tensor, disjoint: int) -> float:
-    """Return the variance of a class's share of right answers."""
-    smoothed = (float(blocks.mean()) * disjoint + 1) / (disjoint + 2)
-    binomial = smoothed * (1 - smoothed) / disjoint
-    return max(binomial, float(blocks.var()) / len(blocks)) if len(blocks) > 1 else binomial
+def _reach(blocks: list[Tensor], disjoint: list[int], level: float) -> float:
+    """Return half the width of the confidence interval of the balanced accuracy."""
+    least = 0.0
+    for scores, n in zip(blocks, disjoint, strict=True):
+        smoothed = (float(scores.mean()) * n + 1) / (n + 2)
+        least += smoothed * (1 - smoothed) / n
+    reach = float(norm.ppf((1 + level) / 2)) * math.sqrt(least) / 2
+    freedom = sum(len(scores) - 1 for scores in blocks)
+    if min(map(len, blocks)) < 2:
+        return reach
+    between = sum(float(scores.var()) / len(scores) for scores in blocks)
+    return max(reach, float(student.ppf((1 + level) / 2, freedom)) * math.sqrt(between) / 2)

@@ -60,6 +60,7 @@ def test_help_names_every_option_once(capsys, here):
     for option in (
         *("--samples", "--seed", "--out", "--scales", "--angles", "--tolerance", "--max-evaluations"),
         *("--device", "--dtype", "--overwrite", "--resume", "--dataset", "--index", "--threads"),
+        *("--size", "--ensemble", "--channel", "--mask", "--non-periodic", "--moments"),
     ):
         assert out.count(f"{option} ") == 1 + (option == "--resume"), option  # the text above names --resume
 
@@ -83,6 +84,13 @@ def test_help_names_every_option_once(capsys, here):
         ([*SYNTHESIZE, "field.npy", "--max-evaluations", "0"], "`max_evaluations` must"),
         ([*SYNTHESIZE, "field.npy", "--index", "0"], "`index` must not be given"),
         ([*SYNTHESIZE, "field.npy", "--dataset", "w"], "holds no array 'w'; it holds array (32, 32) float64"),
+        ([*SYNTHESIZE, "field.npy", "--tolerance", "small"], "`tolerance` must be a number, or CLASS=NUMBER"),
+        ([*SYNTHESIZE, "field.npy", "--tolerance", "S11=1e-3,2"], "`tolerance` must be a number, or CLASS=NUMBER"),
+        ([*SYNTHESIZE, "field.npy", "--size", "8", "64"], "`shape` must be 2 integers >= 16, got (8, 64)"),
+        ([*SYNTHESIZE, "field.npy", "--size", "64"], "Option '--size' requires 2 arguments"),
+        ([*SYNTHESIZE, "field.npy", "--ensemble"], "must hold a stack of fields with axes (N, H, W)"),
+        ([*SYNTHESIZE, "--ensemble"], "`ensemble` must be given with a file"),
+        ([*SYNTHESIZE, "field.npy", "--mask", "field.npy"], "field.npy must hold a mask with two values"),
         ([*SYNTHESIZE, "field.npy", "--overwrite", "--resume"], "`overwrite` and `resume` exclude each other"),
     ],
 )
@@ -168,10 +176,11 @@ def test_a_run_leaves_its_files_and_goes_on(capsys, here):
     assert "Not converged. Go on with a larger --max-evaluations" in out
     assert "figure: run/figure.png" in out
     assert "largest correlation with the field: " in out
-    assert "moments for 1024 pixels can make the samples copies of the field" in out
+    assert "largest loss of a class of moments: " in out
+    assert "copies of the field" not in out
     assert err == ""
     files = set(os.listdir(here / "run"))
-    assert {"samples.h5", "metrics.json", "run.json", "figure.png"} <= files
+    assert {"samples.h5", "moments.h5", "metrics.json", "run.json", "figure.png"} <= files
     first = read_samples(here / "run" / "samples.h5")
     assert first.samples.shape == (2, 32, 32)
     assert first.seed == 5
@@ -189,9 +198,83 @@ def test_a_run_leaves_its_files_and_goes_on(capsys, here):
     assert "n_angles was 2, now 3" in err
 
 
-def test_few_moments_for_the_pixels_give_no_warning(capsys, here):
-    words = [*SYNTHESIZE, "field.npy", *SMALL, "--moments", "pywph", "--max-evaluations", "1", "--out", "run"]
-    assert "copies of the field" not in run(capsys, *words)[1]
+def test_a_small_field_gets_a_small_set_and_is_told_so(capsys, here):
+    base = [*SYNTHESIZE, "field.npy", "--samples", "1", "--max-evaluations", "1", "--overwrite"]
+    code, out, _ = run(capsys, *base)
+    assert code == 4
+    assert "2 scales, 2 angles, about 656 moments instead of " in out
+    assert "no more than the 1024 pixels" in out
+    assert "copies of the field" not in out
+    # what is asked for is done, with a warning
+    _, out, _ = run(capsys, *base, "--scales", "4", "--angles", "8")
+    assert "4 scales, 8 angles, about" in out
+    assert "as few as can be for 1024 pixels" in out
+    assert "moments for 1024 pixels can make the samples copies of the field" in out
+
+
+def test_another_size_and_tolerances_by_class(capsys, here):
+    words = [*SYNTHESIZE, "field.npy", *SMALL, "--moments", "pywph", "--size", "48", "32", "--out", "run"]
+    code, out, err = run(capsys, *words, "--tolerance", "S11=0.9,rest=2.0")
+    assert (code, err) == (0, "")
+    assert "2 samples on cpu, float32, of 48 x 32" in out
+    assert read_samples(here / "run" / "samples.h5").samples.shape == (2, 48, 32)
+    metrics = json.loads((here / "run" / "metrics.json").read_text())
+    assert metrics["synthesis"]["tolerance"] == {"S11": 0.9, "rest": 2.0}
+    assert max(metrics["synthesis"]["class_losses"]["S11"]) <= 0.9
+    code, _, err = run(capsys, *words, "--tolerance", "S12=0.9,rest=2.0", "--overwrite")
+    assert code == 2
+    assert "`tolerance` must name classes among S11, S00, S01, C01, Cphase, L, one_point or 'rest'" in err
+
+
+def test_an_ensemble_two_channels_and_a_mask(capsys, here):
+    rng = np.random.default_rng(1)
+    np.save("stack.npy", rng.normal(size=(2, 32, 32)))
+    np.save("q.npy", rng.normal(size=(32, 32)))
+    np.save("mask.npy", np.arange(32)[:, None] + np.zeros(32) < 28)
+    base = [*SYNTHESIZE, *SMALL, "--moments", "pywph", "--max-evaluations", "2"]
+    code, out, err = run(capsys, *base, "stack.npy", "--ensemble", "--out", "a")
+    assert (code, err) == (4, "")
+    assert "stack.npy: 32 x 32, 2 realisations, 2 samples on cpu" in out
+    code, out, err = run(capsys, *base, "field.npy", "--channel", "q.npy", "--out", "b")
+    assert (code, err) == (4, "")
+    assert "field.npy: 32 x 32, 2 fields of one sky" in out
+    assert (here / "b" / "figure_1.png").exists()
+    code, out, err = run(capsys, *base, "field.npy", "--mask", "mask.npy", "--non-periodic", "--out", "c")
+    assert (code, err) == (4, "")
+    assert "field.npy: 32 x 32, 87.5% observed, 2 samples on cpu" in out
+    assert json.loads((here / "c" / "metrics.json").read_text())["fields"]["target"] == [1, 28, 32]
+
+
+def test_two_processes_make_the_samples_of_one(capsys, here):
+    words = [*SYNTHESIZE, "field.npy", *SMALL, "--samples", "3", "--moments", "pywph", "--tolerance", "1e-30"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "phasewave", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    arguments = {"capture_output": True, "text": True, "timeout": 200, "env": environment}
+    done = subprocess.run([*command, "--max-evaluations", "3", "--out", "two"], **arguments)
+    assert "3 samples on cpu, float32, 2 processes" in done.stdout, done.stderr
+    assert (
+        done.stdout.count("Not converged. Go on with a larger --max-evaluations: torchrun --nproc-per-node 2") == 1
+    )
+    assert {"checkpoint-0-of-2.h5", "checkpoint-1-of-2.h5", "run.json"} <= set(os.listdir(here / "two"))
+    subprocess.run([*command, "--max-evaluations", "6", "--out", "two", "--resume"], **arguments)
+    code, _, _ = run(capsys, *words, "--max-evaluations", "6", "--out", "one", "--threads", "1")
+    assert code == 4
+    one, two = (read_samples(here / name / "samples.h5") for name in ("one", "two"))
+    assert torch.equal(one.samples, two.samples)
+    assert torch.equal(one.extra["history"], two.extra["history"])
+    # the folder of the two is refused by one process, without being asked
+    code, _, err = run(capsys, *words, "--out", "two")
+    assert code == 2
+    assert "the folder two is not empty" in err
+    assert run(capsys, *words, "--out", "two", "--max-evaluations", "1", "--overwrite")[0] == 4
+    assert not list((here / "two").glob("checkpoint-*"))
+
+
+def test_torchruns_variables_half_set_are_code_2(capsys, here, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    code, _, err = run(capsys, *SYNTHESIZE, "field.npy")
+    assert code == 2
+    assert "WORLD_SIZE, MASTER_ADDR, MASTER_PORT are missing: start with torchrun, or unset RANK" in err
 
 
 def test_a_converged_run_is_code_0_and_needs_overwrite_to_be_done_again(capsys, here):

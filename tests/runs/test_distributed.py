@@ -8,7 +8,6 @@ import pytest
 
 from phasewave.runs.distributed import Ranks, stop_on_any_signal, torchrun_ranks
 
-
 FULL = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
 
 

@@ -6,15 +6,19 @@ import torch
 
 from phasewave.runs.hdf5 import read_samples
 from phasewave.solve.result import Status
-from phasewave.turbulence import synthesis
+from phasewave.turbulence import synthesis_files
 from phasewave.turbulence.fields import Field, as_field
 from phasewave.turbulence.gaussian import GaussianModel
+from phasewave.turbulence.inputs import SynthesisInput
 from phasewave.turbulence.moments import PhaseHarmonicMoments
+from phasewave.turbulence.report import compare
+from phasewave.turbulence.sampler import MaxEntropySampler
 from phasewave.turbulence.settings import SynthesisSettings
 from phasewave.turbulence.synthesis import SynthesisOutcome, synthesize
+from phasewave.turbulence.synthesis_ranks import merged
 
 SETTINGS = SynthesisSettings(moments="pywph", n_scales=2, n_angles=2, tolerance=1e-4, max_evaluations=150)
-FINISHED = ["figure.png", "metrics.json", "run.json", "samples.h5"]
+FINISHED = ["figure.png", "metrics.json", "moments.h5", "run.json", "samples.h5"]
 
 
 def lognormal(dtype=torch.float32) -> Field:
@@ -48,7 +52,7 @@ def quick_picture(monkeypatch):
     def write(target, gaussian, samples, metrics, path):
         path.write_bytes(b"a picture")
 
-    monkeypatch.setattr(synthesis, "draw_synthesis", write)
+    monkeypatch.setattr(synthesis_files, "draw_synthesis", write)
 
 
 @pytest.fixture(scope="module")
@@ -275,8 +279,6 @@ def test_the_circular_set_is_the_default_and_its_covariances_stay_under_half_of_
     circular = settings.build((256, 256), torch.float32).parts[0]
     assert circular.covariances.smoothings == (0.0, 2.0, 5.0)
     assert circular.n_moments < 256**2 / 2
-    small = SynthesisSettings(n_scales=2).build((64, 48), torch.float32).parts[0]
-    assert small.covariances.smoothings == (0.0,)
 
 
 def test_the_circular_set_reaches_its_moments(tmp_path):
@@ -288,6 +290,84 @@ def test_the_circular_set_reaches_its_moments(tmp_path):
     assert distance["samples"] < distance["gaussian"] / 3
 
 
+def stack(n, shape=(32, 32)):
+    """Realisations, or fields of one sky."""
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(n, *shape, generator=generator)
+    return tuple(as_field(torch.exp(0.5 * (x + x.roll(1, 0) + x.roll(1, 1)))) for x in noise)
+
+
+def test_the_moments_are_stored_beside_the_samples(finished):
+    with h5py.File(finished.folder / "moments.h5") as file:
+        kinds = file["kind"].asstr()[()].tolist()
+        target, samples = file["target"][()], file["samples"][()]
+        assert json.loads(file.attrs["settings"])["moments"] == "pywph"
+    table = SETTINGS.build((32, 32), torch.float32).table
+    assert kinds == [row.kind for row in table]
+    assert samples.shape == (2, len(table))
+    assert abs(samples - target).max() < 0.1 * abs(target).max()
+    losses = finished.metrics["synthesis"]["class_losses"]
+    rows = [kind == "S11" for kind in kinds]
+    wanted = (abs(samples[:, rows] - target[rows]) ** 2).sum(1) / (abs(target[rows]) ** 2).sum()
+    assert losses["S11"] == pytest.approx(wanted.tolist(), rel=1e-3)
+    assert set(losses) == set(kinds)
+
+
+def test_samples_of_another_size(tmp_path):
+    outcome = run(tmp_path / "run", shape=(48, 64), settings=limited(3))
+    assert outcome.samples.shape == (2, 48, 64)
+    assert read_samples(tmp_path / "run" / "samples.h5").extra["gaussian"].shape == (2, 48, 64)
+    assert outcome.metrics["fields"]["samples"] == [2, 48, 64]
+    assert outcome.metrics["synthesis"]["n_pixels"] == 32 * 32
+    with pytest.raises(ValueError, match=r"shape was \[48, 64\], now \[32, 32\]"):
+        run(tmp_path / "run", resume=True)
+
+
+def test_an_ensemble_is_judged_by_its_first_and_the_others(tmp_path):
+    outcome = run(tmp_path / "run", field=SynthesisInput(stack(3)), settings=limited(5))
+    assert outcome.metrics["fields"]["reference"] == [2, 32, 32]
+    assert len(outcome.metrics["synthesis"]["realisation_losses"]) == 3
+    assert (
+        json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["source"]["others"][1]["index"] is None
+    )
+
+
+def test_a_field_with_gaps_is_judged_by_its_largest_whole_part(tmp_path):
+    mask = torch.ones(32, 32, dtype=torch.bool)
+    mask[:2, :4] = False
+    field = lognormal()
+    outcome = run(tmp_path / "run", field=SynthesisInput((field,), mask=mask), settings=limited(2))
+    assert outcome.metrics["fields"]["target"] == [1, 30, 32]
+    assert outcome.samples.shape == (2, 32, 32)
+    mask = torch.zeros(32, 32, dtype=torch.bool)
+    mask[:15] = True
+    coarse = SynthesisSettings("pywph", n_scales=1, n_angles=2, max_evaluations=2)
+    outcome = run(tmp_path / "none", field=SynthesisInput((field,), mask=mask), settings=coarse)
+    assert set(outcome.metrics) == {"synthesis"}
+    assert names(outcome.folder) == ["checkpoint.h5", *FINISHED[1:]]
+
+
+def test_a_field_that_is_not_periodic(tmp_path):
+    outcome = run(tmp_path / "run", field=SynthesisInput((lognormal(),), periodic=False), settings=limited(2))
+    assert outcome.samples.shape == (2, 32, 32)
+    with pytest.raises(ValueError, match=r"field.periodic was False, now absent"):
+        run(tmp_path / "run", resume=True)
+
+
+def test_ranks_that_finished_apart_look_as_if_one_process_had_done_it_all():
+    field = lognormal().values
+    sampler = MaxEntropySampler(SETTINGS.build((32, 32), torch.float32), tolerance=1e-3, max_evaluations=60)
+    whole = sampler.sample(field, n_samples=3, seed=3)
+    parts = [sampler.sample(field, n_samples=n, seed=3, first_sample=first) for first, n in ((0, 1), (1, 2))]
+    together = merged(parts)
+    assert len({len(part.history) for part in parts}) > 1  # or the test shows nothing
+    for name in ("samples", "losses", "history", "sample_moments", "target_moments"):
+        assert torch.equal(getattr(together, name), getattr(whole, name)), name
+    assert together.status == whole.status
+    assert together.n_evaluations == whole.n_evaluations
+    assert together.class_losses.keys() == whole.class_losses.keys()
+
+
 def test_unknown_moments_are_named():
-    with pytest.raises(ValueError, match="`moments` must be one of 'circular', 'pywph', got 'wph'"):
+    with pytest.raises(ValueError, match=r"`moments` must be one of .circular., .pywph.*, got .wph."):
         SynthesisSettings(moments="wph")

@@ -26,11 +26,11 @@ class EvaluationProgress:
         Where to write; a bar if it is a terminal, else one line at least every ten seconds of work.
     max_evaluations : int
         Evaluations allowed to each sample.
-    tolerance : float
-        The relative loss at which a sample has converged.
+    tolerance : float or None
+        The relative loss at which a sample has converged; None if classes of moments have their own.
     """
 
-    def __init__(self, console: Console, *, max_evaluations: int, tolerance: float) -> None:
+    def __init__(self, console: Console, *, max_evaluations: int, tolerance: float | None) -> None:
         self.console = console
         self.max_evaluations = max_evaluations
         self.tolerance = tolerance
@@ -78,7 +78,8 @@ class EvaluationProgress:
         seconds, done = now - self._first[0], n_done - self._first[1]
         rate = done / seconds if done > 0 and seconds > 0 else None
         open_text = f"{list(status).count(None)} of {len(status)} samples open"
-        text = f"loss {max(losses):.2e} (goal {self.tolerance:.0e}), {open_text}"
+        goal = "by class" if self.tolerance is None else f"{self.tolerance:.0e}"
+        text = f"loss {max(losses):.2e} (goal {goal}), {open_text}"
         self._history.append((n_done, max(losses)))
         if rate is not None:
             text += f", {rate:.2f}/s, about {duration(self._evaluations_left() / rate)} left"
@@ -94,6 +95,8 @@ class EvaluationProgress:
         n, loss = self._history[-1]
         allowed = float(self.max_evaluations - n)
         half, earlier = next((entry for entry in reversed(self._history) if 2 * entry[0] <= n), self._history[0])
+        if self.tolerance is None:
+            return allowed
         if loss <= self.tolerance or half == n or not 0 < loss < earlier:
             return 0.0 if loss <= self.tolerance else allowed
         power = math.log(earlier / loss) / math.log(n / half)

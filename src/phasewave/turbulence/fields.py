@@ -110,10 +110,19 @@ def read_field(
     dataset: str | None = None,
     index: int | None = None,
     dtype: torch.dtype = torch.float32,
+    mask: torch.Tensor | None = None,
 ) -> Field:
     """Read and check a field; the parameters are those of `load_field`.
 
     Colour images become grey by the luma .2126 R + .7152 G + .0722 B; values keep the units of the file.
+
+    Parameters
+    ----------
+    path, dataset, index, dtype
+        See `load_field`.
+    mask : torch.Tensor, optional
+        Boolean, (H, W), True where the field is observed. Elsewhere it may hold anything, NaN included, and
+        gets the mean of what is observed.
 
     Returns
     -------
@@ -136,8 +145,24 @@ def read_field(
     if path is None:
         embedded = resources.files("phasewave") / "data" / "vorticity_256.h5"
         with resources.as_file(embedded) as file:
-            return _read(file, EMBEDDED, dataset, index, dtype)
-    return _read(Path(path), os.fspath(path), dataset, index, dtype)
+            return _read(file, EMBEDDED, dataset, index, dtype, mask)
+    return _read(Path(path), os.fspath(path), dataset, index, dtype, mask)
+
+
+def count_fields(path: str | os.PathLike[str], *, dataset: str | None = None) -> int:
+    """Return how many fields a file's stack (N, H, W) holds.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_field`; also if the array is no stack.
+    """
+    file = existing_file(Path(path))
+    with open_arrays(file) as arrays:
+        shape = tuple(arrays[select_array(arrays, file, dataset)].shape)
+    if len(shape) != 3 or shape[0] == 0:
+        raise ValueError(f"{file} must hold a stack of fields with axes (N, H, W), got the shape {shape}")
+    return shape[0]
 
 
 def as_field(values: torch.Tensor | np.ndarray | Field, *, dtype: torch.dtype = torch.float32) -> Field:
@@ -163,22 +188,51 @@ def as_field(values: torch.Tensor | np.ndarray | Field, *, dtype: torch.dtype = 
     return _checked(array, "`field`", "array in memory", None, None, dtype)
 
 
-def _read(file: Path, label: str, dataset: str | None, index: int | None, dtype: torch.dtype) -> Field:
+def existing_file(file: Path) -> Path:
+    """Return the path of a file that is there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not.
+    ValueError
+        If it is a folder.
+    """
     if not file.exists():
         raise FileNotFoundError(f"there is no file {file} (looked for in {Path.cwd()}); check the name")
     if file.is_dir():
         raise ValueError(f"{file} is a folder, not a file; name a file in it")
-    with open_arrays(file) as arrays:
-        name = _select(arrays, file, dataset)
+    return file
+
+
+def _read(
+    file: Path,
+    label: str,
+    dataset: str | None,
+    index: int | None,
+    dtype: torch.dtype,
+    mask: torch.Tensor | None,
+) -> Field:
+    with open_arrays(existing_file(file)) as arrays:
+        name = select_array(arrays, file, dataset)
         array = arrays[name]
         _check_kind(array.dtype, str(file))
         _check_axes(array.shape, str(file), index)
         number = 0 if index is None and array.ndim == 3 else index
         values = read_array(file, array, number)
+    if mask is not None:
+        values = _filled(values, mask, str(file))
     return _checked(values, str(file), label, name if dataset or len(arrays) > 1 else None, number, dtype)
 
 
-def _select(arrays: Arrays, file: Path, dataset: str | None) -> str:
+def select_array(arrays: Arrays, file: Path, dataset: str | None) -> str:
+    """Return the name of the array asked for, or of the only one that may be a field.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or the choice is ambiguous; the message lists the arrays.
+    """
     listing = "; ".join(f"{name} {tuple(array.shape)} {array.dtype}" for name, array in arrays.items())
     if dataset is not None:
         if dataset.lstrip("/") in arrays:
@@ -250,6 +304,16 @@ def _checked(
     digest = hashlib.sha256(exact.tobytes()).hexdigest()
     source = FieldSource(path, dataset, index, tuple(array.shape), str(array.dtype), digest)
     return Field(values, source)
+
+
+def _filled(array: np.ndarray, mask: torch.Tensor, label: str) -> np.ndarray:
+    """Return the array with the mean of what is observed where the mask is False."""
+    observed = mask.cpu().numpy()
+    if observed.shape != array.shape:
+        raise ValueError(f"`mask` must have the shape {array.shape} of {label}, got {observed.shape}")
+    values = array[observed].astype(np.float64)
+    _check_finite(values[None], label)
+    return np.where(observed, array.astype(np.float64), values.mean() if values.size else 0.0)
 
 
 def _check_finite(array: np.ndarray, label: str) -> None:

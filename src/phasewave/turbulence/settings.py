@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import nn
 
-from phasewave.checks import choice
+from phasewave.checks import choice, integer
 from phasewave.turbulence.band_powers import BandPowers
 from phasewave.turbulence.circular_moments import CircularMoments
+from phasewave.turbulence.circular_table import channels_of_scale
+from phasewave.turbulence.cross_moments import CrossMoments
+from phasewave.turbulence.cross_table import cross_table
+from phasewave.turbulence.each_field import EachField
 from phasewave.turbulence.joint import JointMoments
 from phasewave.turbulence.marginals import Marginals
-from phasewave.turbulence.moment_table import PYWPH_CLASSES
+from phasewave.turbulence.moment_sizes import MAX_SCALES, MomentSize, fitting_size
+from phasewave.turbulence.moment_table import PYWPH_CLASSES, MomentClass, MomentSet
 from phasewave.turbulence.moments import PhaseHarmonicMoments
 
 MomentChoice = Literal["circular", "pywph"]
+
+_ORIENTED: dict[MomentChoice, tuple[MomentClass, ...]] = {
+    "circular": (*PYWPH_CLASSES, "C00"),
+    "pywph": (*PYWPH_CLASSES, "one_point"),
+}
+_N_BANDS = 12
+_CROSS_ANGLES = 4
+_BAND_WEIGHT = 10.0
 
 
 @dataclass(frozen=True)
@@ -28,13 +43,15 @@ class SynthesisSettings:
     moments : {"circular", "pywph"}
         ``"circular"``: `CircularMoments`, the phase harmonics of oriented wavelets, `Marginals` and `BandPowers`,
         about 4e4 moments that bring back vortices and filaments. ``"pywph"``: pywph's phase harmonics and the
-        one-point moments, about 3e3.
-    n_scales : int
-        Octaves.
-    n_angles : int
-        Orientations of the oriented wavelets.
-    tolerance : float
-        A sample has converged when its relative loss is at most this.
+        one-point moments, about 3e3. Of several fields of one sky every field has its set, and `CrossMoments`
+        join them.
+    n_scales : int or None
+        Octaves; None: 5, or what the field can bear (`fitting_size`).
+    n_angles : int or None
+        Orientations of the oriented wavelets; None: 8, or what the field can bear.
+    tolerance : float, or Mapping of str to float
+        A sample has converged when its relative loss is at most this; or those of all classes of moments, as
+        `MaxEntropySampler` explains.
     max_evaluations : int
         Evaluations of the moments allowed to each sample, those before a resumption included.
     chunk : int or None
@@ -43,17 +60,54 @@ class SynthesisSettings:
     """
 
     moments: MomentChoice = "circular"
-    n_scales: int = 5
-    n_angles: int = 8
-    tolerance: float = 3e-4
+    n_scales: int | None = None
+    n_angles: int | None = None
+    tolerance: float | Mapping[str, float] = 3e-4
     max_evaluations: int = 500
     chunk: int | None = 1
 
     def __post_init__(self) -> None:
         choice("moments", self.moments, get_args(MomentChoice))
+        for name in ("n_scales", "n_angles"):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), minimum=1)
 
-    def build(self, shape: tuple[int, ...], dtype: torch.dtype) -> nn.Module:
+    def size(self, shape: tuple[int, int], *, n_fields: int = 1) -> MomentSize:
+        """Return the size of the set for fields of a shape, several of one sky if ``n_fields`` is above 1."""
+        n_pixels = n_fields * math.prod(shape)
+        return fitting_size(
+            shape,
+            lambda size: self._count(size, shape, n_fields),
+            n_pixels=n_pixels,
+            n_scales=self.n_scales,
+            n_angles=self.n_angles,
+        )
+
+    def reduction(self, shape: tuple[int, int], *, n_fields: int = 1) -> str | None:
+        """Say how the set is smaller than for a large field, and why; None if it is not."""
+        size = self.size(shape, n_fields=n_fields)
+        full = MomentSize(
+            MAX_SCALES if self.n_scales is None else self.n_scales, 8 if self.n_angles is None else self.n_angles
+        )
+        now, whole = (self._count(each, shape, n_fields) for each in (size, full))
+        if now == whole:
+            return None
+        n_pixels = n_fields * math.prod(shape)
+        reason = (
+            f"no more than the {n_pixels} pixels" if now <= n_pixels else f"as few as can be for {n_pixels} pixels"
+        )
+        return f"{size.n_scales} scales, {size.n_angles} angles, about {now} moments instead of {whole}: {reason}"
+
+    def build(self, shape: tuple[int, ...], dtype: torch.dtype, *, n_fields: int = 1) -> nn.Module:
         """Return the moments for fields of this shape and dtype.
+
+        Parameters
+        ----------
+        shape : pair of int
+            Of the target or of the samples, whichever is smaller: `resized` makes them fit the other.
+        dtype : torch.dtype
+        n_fields : int
+            Number of fields of one sky.
 
         Raises
         ------
@@ -61,30 +115,53 @@ class SynthesisSettings:
             As the modules of the moments.
         """
         height, width = shape
-        classes = PYWPH_CLASSES
-        oriented = PhaseHarmonicMoments(
-            (height, width),
-            n_scales=self.n_scales,
-            n_angles=self.n_angles,
-            classes=(*classes, "one_point") if self.moments == "pywph" else (*classes, "C00"),
-            dtype=dtype,
+        size = self.size((height, width), n_fields=n_fields)
+        if n_fields == 1:
+            return self._one((height, width), size, dtype)
+        fields = EachField([self._one((height, width), size, dtype) for _ in range(n_fields)])
+        angles = min(_CROSS_ANGLES, size.n_angles)
+        cross = CrossMoments(
+            (height, width), n_fields=n_fields, n_scales=size.n_scales, n_angles=angles, dtype=dtype
         )
-        if self.moments == "pywph":
-            return oriented
-        circular = CircularMoments(
-            (height, width), n_scales=self.n_scales, smoothings=self._smoothings(height * width), dtype=dtype
-        )
-        marginals = Marginals((height, width), n_scales=self.n_scales, dtype=dtype)
-        powers = BandPowers((height, width), dtype=dtype)
-        return JointMoments([circular, oriented, marginals, powers], weights=(1.0, 1.0, 1.0, 10.0))
+        return JointMoments([fields, cross])
 
     def in_loss(self) -> list[str]:
         """Names of the report's statistics that the moments fix."""
         one_point = ["kurtosis", "mean", "skewness", "standard_deviation"]
         return sorted([*one_point, "spectrum_error", *(["wasserstein"] if self.moments == "circular" else [])])
 
-    def _smoothings(self, n_pixels: int) -> tuple[float, ...]:
-        """As many widths of the covariances as keep their number under half of the pixels' (one at least)."""
-        n_channels = 16 * (2 * self.n_scales - 1)
-        allowed = n_pixels // (n_channels * (n_channels + 1))
-        return (0.0, 2.0, 5.0)[: max(1, min(3, allowed))]
+    def _one(self, shape: tuple[int, int], size: MomentSize, dtype: torch.dtype) -> nn.Module:
+        """Return the moments of one field."""
+        oriented = PhaseHarmonicMoments(
+            shape,
+            n_scales=size.n_scales,
+            n_angles=size.n_angles,
+            classes=_ORIENTED[self.moments],
+            dtype=dtype,
+        )
+        if self.moments == "pywph":
+            return oriented
+        circular = CircularMoments(
+            shape,
+            n_scales=size.n_scales,
+            max_momentum=size.max_momentum,
+            smoothings=size.smoothings,
+            dtype=dtype,
+        )
+        marginals = Marginals(shape, n_scales=size.n_scales, n_bins=size.n_bins, dtype=dtype)
+        powers = BandPowers(shape, n_bands=_N_BANDS, dtype=dtype)
+        return JointMoments([circular, oriented, marginals, powers], weights=(1.0, 1.0, 1.0, _BAND_WEIGHT))
+
+    def _count(self, size: MomentSize, shape: tuple[int, int], n_fields: int) -> int:
+        """Return the number of real moments of a set, or a little more."""
+        classes = _ORIENTED[self.moments]
+        table = MomentSet(n_scales=size.n_scales, n_angles=size.n_angles, classes=classes).table()
+        count = 2 * len(table)
+        if self.moments == "circular":
+            channels = len(channels_of_scale(0, size.max_momentum)) * (2 * size.n_scales - 1)
+            count += channels + channels * (channels + 1) // 2 * len(size.smoothings)
+            count += min(size.n_bins, math.prod(shape) // 16) * (2 * size.n_scales + 5) + _N_BANDS
+        if n_fields == 1:
+            return count
+        angles = min(_CROSS_ANGLES, size.n_angles)
+        return n_fields * count + 2 * len(cross_table(n_fields, size.n_scales, angles, min(1, angles // 2)))

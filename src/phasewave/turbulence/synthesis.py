@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from phasewave.checks import fail, integer
+from phasewave.checks import fail, integer, plane_shape
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
+from phasewave.runs.distributed import Ranks
 from phasewave.runs.folder import RunFolder, open_run
-from phasewave.runs.hdf5 import write_samples
-from phasewave.runs.record import RunRecord, read_json, write_json
+from phasewave.runs.record import RunRecord, read_json
 from phasewave.solve.lbfgs_state import LBFGSState
 from phasewave.solve.loop import Progress
 from phasewave.solve.result import Status
 from phasewave.turbulence.fields import Field
-from phasewave.turbulence.figure import draw_synthesis
-from phasewave.turbulence.gaussian import GaussianModel
-from phasewave.turbulence.report import compare
+from phasewave.turbulence.inputs import SynthesisInput
 from phasewave.turbulence.sampler import MaxEntropySampler, SamplerResult
 from phasewave.turbulence.settings import SynthesisSettings
-
-SAMPLES, METRICS, RECORD, FIGURE = "samples.h5", "metrics.json", "run.json", "figure.png"
-CHECKPOINT = "checkpoint.h5"
-FILES = (SAMPLES, METRICS, RECORD, FIGURE, CHECKPOINT)
+from phasewave.turbulence.synthesis_files import RECORD, checkpoint_file, run_files, write_results
+from phasewave.turbulence.synthesis_ranks import merged, on_cpu
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,8 @@ class SynthesisOutcome:
     folder : Path
         Where the files are.
     metrics : dict
-        The content of metrics.json: the report of `compare`, and ``synthesis``.
-    samples : torch.Tensor, shape (n, H, W)
+        The content of metrics.json: the report of `compare`, and ``synthesis`` (`write_results`).
+    samples : torch.Tensor, shape (n, H, W), or (n, C, H, W) of several fields
         On the CPU, in the units of the field.
     """
 
@@ -66,28 +63,33 @@ class SynthesisOutcome:
 
 
 def synthesize(
-    field: Field,
+    field: Field | SynthesisInput,
     *,
     n_samples: int = 4,
     seed: int = 0,
     out: str | os.PathLike[str],
     settings: SynthesisSettings | None = None,
+    shape: Sequence[int] | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[Progress], bool | None] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     checkpoint_seconds: float = 60.0,
+    ranks: Ranks | None = None,
 ) -> SynthesisOutcome:
     """Draw samples with the moments of a field, and write them, their report and a picture to a folder.
 
     The folder gets ``samples.h5`` (dataset ``samples``, float32, (n, H, W), with ``target``, ``gaussian`` and
-    ``history`` beside it), ``metrics.json``, ``figure.png`` and ``run.json``; while the work is going on, and
-    when it ended before every sample was finished, also ``checkpoint.h5``.
+    ``history`` beside it), ``moments.h5`` (what each moment is, and its values for the target and the samples, as
+    they were matched), ``metrics.json``, ``figure.png`` and ``run.json``; while the work is going on, and when it
+    ended before every sample was finished, also ``checkpoint.h5``. Of several fields of one sky, those after the
+    first are ``samples_1`` and so on, with ``figure_1.png``.
 
     Parameters
     ----------
-    field : Field
-        The target; the samples are computed in its dtype.
+    field : Field or SynthesisInput
+        The target; an ensemble of realisations, fields of one sky, a field with gaps or without periodicity is a
+        `SynthesisInput`. The samples are computed in its dtype.
     n_samples : int
         How many.
     seed : int
@@ -96,18 +98,24 @@ def synthesize(
         The folder, made if it is not there.
     settings : SynthesisSettings, optional
         The default settings if not given.
+    shape : pair of int, optional
+        Size of the samples; that of the field by default.
     device : torch.device or str
         Where to compute.
     progress : callable, optional
         Called with a `Progress` after every evaluation; stops the work, which is then saved, by returning
         True. So does Ctrl-C (KeyboardInterrupt).
     resume : bool
-        Go on with the unfinished run in ``out``: of the same field, samples, seed and moments, but with other
-        limits if wanted. The samples are those of a run that was never stopped.
+        Go on with the unfinished run in ``out``: of the same field, samples, seed, moments and number of ranks,
+        but with other limits if wanted. The samples are those of a run that was never stopped.
     overwrite : bool
         Replace the files of an earlier run in ``out``.
     checkpoint_seconds : float
         Seconds between two checkpoints, at least.
+    ranks : Ranks, optional
+        Processes that share the samples out (`phasewave.runs.distributed.torchrun_ranks`); each calls this
+        function with the same arguments, ``device`` apart, and gets the whole outcome. Rank 0 writes; each keeps
+        a checkpoint of its own. The samples are those of one process, to the last bit on equal machines.
 
     Returns
     -------
@@ -126,45 +134,73 @@ def synthesize(
     OSError
         If a file cannot be written.
     """
-    if not isinstance(field, Field):
+    given = SynthesisInput((field,)) if isinstance(field, Field) else field
+    if not isinstance(given, SynthesisInput):
         raise TypeError(f"`field` must be a Field (see read_field, as_field), got {type(field).__name__}")
     chosen = SynthesisSettings() if settings is None else settings
     count, root = integer("n_samples", n_samples, minimum=1), integer("seed", seed, minimum=0)
+    sizes = given.shape if shape is None else plane_shape("shape", shape)
     if not checkpoint_seconds >= 0.0:
         fail("checkpoint_seconds", "be >= 0", checkpoint_seconds)
-    values = field.values.to(device)
+    team = Ranks() if ranks is None else ranks
+    values = given.values.to(device)
+    least = (min(given.shape[0], sizes[0]), min(given.shape[1], sizes[1]))
+    moments = chosen.build(least, values.dtype, n_fields=given.n_channels).to(device)
     sampler = MaxEntropySampler(
-        chosen.build(field.source.shape, values.dtype).to(device),
-        tolerance=chosen.tolerance,
-        max_evaluations=chosen.max_evaluations,
-        chunk=chosen.chunk,
+        moments, tolerance=chosen.tolerance, max_evaluations=chosen.max_evaluations, chunk=chosen.chunk
     )
-    run = open_run(out, files=FILES, checkpoint=CHECKPOINT, overwrite=overwrite, resume=resume)
-    identity = _identity(field, chosen, n_samples=count, seed=root)
-    state = None
-    if resume:
-        stored = load_checkpoint(run / CHECKPOINT, settings=identity)
-        state = LBFGSState.from_tensors(stored["solver"], device=device)
+    run = team.agree(
+        lambda: open_run(
+            out,
+            files=run_files(given.n_channels, team.size, Path(out)),
+            checkpoint=checkpoint_file(0, team.size),
+            overwrite=overwrite,
+            resume=resume,
+        )
+    )
+    run = dataclasses.replace(run, checkpoint=checkpoint_file(team.rank, team.size))
+    share = team.share(count)
+    identity = _identity(given, chosen, sizes, n_samples=count, seed=root)
+    state = team.together(lambda: _stored_state(run, identity, device) if resume and share else None)
     record = RunRecord(
-        settings={**asdict(chosen), "n_samples": count, "source": asdict(field.source)},
+        settings={**asdict(chosen), "n_samples": count, "shape": sizes, "source": given.source()},
         seed=root,
         device=str(values.device),
         dtype=str(values.dtype).removeprefix("torch."),
         earlier_seconds=_earlier_seconds(run) if resume else 0.0,
     )
-    record.write(run / RECORD)
-    keeper = _Keeper(run, identity, record, progress, checkpoint_seconds)
+    keeper = _Keeper(run, identity, record if team.first else None, progress, checkpoint_seconds)
+    keeper.record_now()
     try:
-        result = sampler.sample(values, n_samples=count, seed=root, callback=keeper, state=state)
-        outcome = _write(run, field, chosen, result, keeper, seed=root)
+        result = team.together(
+            lambda: (
+                sampler.sample(
+                    values,
+                    n_samples=len(share),
+                    seed=root,
+                    shape=sizes,
+                    channels=given.channels,
+                    mask=None if given.mask is None else given.mask.to(device),
+                    periodic=given.periodic,
+                    first_sample=share.start,
+                    callback=keeper,
+                    state=state,
+                )
+                if share
+                else None
+            )
+        )
+        outcome = _finish(
+            run, given, chosen, result, keeper, team, table=tuple(getattr(moments, "table", ())), seed=root
+        )
     except BaseException as error:
         with contextlib.suppress(OSError):
             stopped = isinstance(error, KeyboardInterrupt)
-            record.finish(run / RECORD, status=Status.INTERRUPTED.value if stopped else "failed")
+            keeper.finish(Status.INTERRUPTED.value if stopped else "failed")
         raise
-    record.finish(run / RECORD, status=_overall(result.status).value)
-    if not _unfinished(result.status):
-        (run / CHECKPOINT).unlink(missing_ok=True)
+    keeper.finish(_overall(outcome.status).value)
+    if not _unfinished(outcome.status):
+        (run / run.checkpoint).unlink(missing_ok=True)
     return outcome
 
 
@@ -175,7 +211,7 @@ class _Keeper:
         self,
         run: RunFolder,
         identity: dict[str, Any],
-        record: RunRecord,
+        record: RunRecord | None,
         progress: Callable[[Progress], bool | None] | None,
         seconds: float,
     ) -> None:
@@ -194,64 +230,73 @@ class _Keeper:
         """Write the checkpoint, and the time used so far."""
         if self.state is not None:
             solver = self.state.to_tensors()
-            save_checkpoint(self.run / CHECKPOINT, {"solver": solver}, settings=self.identity)
-            self.record.write(self.run / RECORD)
+            save_checkpoint(self.run / self.run.checkpoint, {"solver": solver}, settings=self.identity)
+            self.record_now()
         self.stored_at = time.monotonic()
 
+    def record_now(self) -> None:
+        """Write the record with the time used so far, if this rank keeps it."""
+        if self.record is not None:
+            self.record.write(self.run / RECORD)
 
-def _write(
+    def finish(self, status: str) -> None:
+        """Write the record with the final status, if this rank keeps it."""
+        if self.record is not None:
+            self.record.finish(self.run / RECORD, status=status)
+
+
+def _finish(
     run: RunFolder,
-    field: Field,
+    given: SynthesisInput,
     settings: SynthesisSettings,
-    result: SamplerResult,
+    result: SamplerResult | None,
     keeper: _Keeper,
+    team: Ranks,
     *,
+    table: tuple[Any, ...],
     seed: int,
 ) -> SynthesisOutcome:
-    """Write the checkpoint of an unfinished run, then the samples, the report and the picture."""
-    if _unfinished(result.status):
+    """Store the checkpoints of an unfinished run, then write what all ranks have reached."""
+    open_here = result is not None and _unfinished(result.status)
+    if open_here:
         keeper.store()
-    target, samples = field.values, result.samples.cpu()
-    gaussian = GaussianModel(target).sample(len(samples), seed=seed)
-    write_samples(
-        run / SAMPLES,
-        samples,
-        source=asdict(field.source),
-        settings=asdict(settings),
-        seed=seed,
-        extra={"target": target, "gaussian": gaussian, "history": result.history},
-    )
-    metrics = {
-        "synthesis": {
-            "status": [status.value for status in result.status],
-            "losses": result.losses.tolist(),
-            "n_evaluations": list(result.n_evaluations),
-            "tolerance": settings.tolerance,
-            "n_moments": result.n_moments,
-            "n_pixels": target.numel(),
-        },
-        **compare(samples, target, gaussian=gaussian, in_loss=settings.in_loss()),
-    }
-    write_json(run / METRICS, metrics)
-    draw_synthesis(target, gaussian, samples, metrics, run / FIGURE)
-    return SynthesisOutcome(
-        status=result.status,
-        losses=result.losses,
-        n_evaluations=result.n_evaluations,
-        folder=run.path,
-        metrics=metrics,
-        samples=samples,
-    )
+    if team.any(open_here) and not open_here:
+        keeper.store()  # to go on, the finished samples are needed too
+    parts = team.gather(None if result is None else on_cpu(result))
+
+    def write() -> SynthesisOutcome:
+        whole = merged([part for part in parts if part is not None])
+        metrics = write_results(run, given, settings, whole, table=table, seed=seed)
+        return SynthesisOutcome(
+            status=whole.status,
+            losses=whole.losses,
+            n_evaluations=whole.n_evaluations,
+            folder=run.path,
+            metrics=metrics,
+            samples=whole.samples,
+        )
+
+    return team.agree(write)
 
 
-def _identity(field: Field, settings: SynthesisSettings, *, n_samples: int, seed: int) -> dict[str, Any]:
+def _stored_state(run: RunFolder, identity: dict[str, Any], device: torch.device | str) -> LBFGSState:
+    stored = load_checkpoint(run / run.checkpoint, settings=identity)
+    return LBFGSState.from_tensors(stored["solver"], device=device)
+
+
+def _identity(
+    given: SynthesisInput, settings: SynthesisSettings, shape: tuple[int, int], *, n_samples: int, seed: int
+) -> dict[str, Any]:
     """Return what a resumed run must share with its checkpoint: everything but the limits."""
-    free = ("tolerance", "max_evaluations", "chunk")
+    free = ["max_evaluations", "chunk"]
+    if not isinstance(settings.tolerance, Mapping):
+        free.append("tolerance")  # numbers by class weight the loss
     return {
-        "field": {"sha256": field.source.sha256, "shape": field.source.shape},
+        "field": given.identity(),
+        "shape": shape,
         "n_samples": n_samples,
         "seed": seed,
-        "dtype": str(field.values.dtype).removeprefix("torch."),
+        "dtype": str(given.values.dtype).removeprefix("torch."),
         **{name: value for name, value in asdict(settings).items() if name not in free},
     }
 

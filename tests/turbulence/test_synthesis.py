@@ -11,7 +11,6 @@ from phasewave.turbulence.fields import Field, as_field
 from phasewave.turbulence.gaussian import GaussianModel
 from phasewave.turbulence.inputs import SynthesisInput
 from phasewave.turbulence.moments import PhaseHarmonicMoments
-from phasewave.turbulence.report import compare
 from phasewave.turbulence.sampler import MaxEntropySampler
 from phasewave.turbulence.settings import SynthesisSettings
 from phasewave.turbulence.synthesis import SynthesisOutcome, synthesize

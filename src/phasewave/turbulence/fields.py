@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from phasewave.turbulence.field_checks import check_axes, check_finite, check_kind, filled
 from phasewave.turbulence.formats import Arrays, open_arrays, read_array
 
 MIN_SIZE = 16
@@ -216,12 +217,12 @@ def _read(
     with open_arrays(existing_file(file)) as arrays:
         name = select_array(arrays, file, dataset)
         array = arrays[name]
-        _check_kind(array.dtype, str(file))
-        _check_axes(array.shape, str(file), index)
+        check_kind(array.dtype, str(file))
+        check_axes(array.shape, str(file), index)
         number = 0 if index is None and array.ndim == 3 else index
         values = read_array(file, array, number)
     if mask is not None:
-        values = _filled(values, mask, str(file))
+        values = filled(values, mask, str(file))
     return _checked(values, str(file), label, name if dataset or len(arrays) > 1 else None, number, dtype)
 
 
@@ -253,41 +254,17 @@ def _may_be_field(array: Any) -> bool:
     return bool(numeric and array.ndim in (2, 3) and min(array.shape[-2:]) >= MIN_SIZE)
 
 
-def _check_kind(dtype: np.dtype, label: str) -> None:
-    if dtype.kind == "c":
-        raise ValueError(
-            f"{label} must be real, got {dtype}: take the real part, the imaginary part or the modulus first"
-        )
-    if dtype.kind not in "biuf":
-        raise ValueError(f"{label} must hold real numbers, got the dtype {dtype}")
-
-
-def _check_axes(shape: tuple[int, ...], label: str, index: int | None) -> None:
-    shape = tuple(shape)
-    if len(shape) == 3 and index is None and shape[0] != 1:
-        raise ValueError(
-            f"{label} has the shape {shape}, a stack of {shape[0]} fields along its first axis: "
-            "choose one with --index I (index=I), counted from 0"
-        )
-    if len(shape) == 3 and index is not None and not 0 <= index < shape[0]:
-        raise ValueError(f"`index` must be from 0 to {shape[0] - 1} for {label} of shape {shape}, got {index}")
-    if len(shape) == 2 and index is not None:
-        raise ValueError(f"`index` must not be given for the single field {label} of shape {shape}, got {index}")
-    if len(shape) not in (2, 3):
-        raise ValueError(f"{label} must have the axes (H, W), or (N, H, W) for a stack, got the shape {shape}")
-
-
 def _checked(
     array: np.ndarray, label: str, path: str, dataset: str | None, index: int | None, dtype: torch.dtype
 ) -> Field:
     """Return the values as a `Field` after all checks that look at them."""
-    _check_kind(array.dtype, label)
+    check_kind(array.dtype, label)
     if array.ndim != 2:
         raise ValueError(f"{label} must have the axes (H, W), got the shape {array.shape}")
     if min(array.shape) < MIN_SIZE:
         raise ValueError(f"{label} must be at least {MIN_SIZE} x {MIN_SIZE} pixels, got the shape {array.shape}")
     exact = np.ascontiguousarray(array, dtype="<f8")
-    _check_finite(exact, label)
+    check_finite(exact, label)
     values = torch.from_numpy(exact.copy()).to(dtype)
     name = str(dtype).removeprefix("torch.")
     largest = float(np.abs(exact).max())
@@ -304,30 +281,6 @@ def _checked(
     digest = hashlib.sha256(exact.tobytes()).hexdigest()
     source = FieldSource(path, dataset, index, tuple(array.shape), str(array.dtype), digest)
     return Field(values, source)
-
-
-def _filled(array: np.ndarray, mask: torch.Tensor, label: str) -> np.ndarray:
-    """Return the array with the mean of what is observed where the mask is False."""
-    observed = mask.cpu().numpy()
-    if observed.shape != array.shape:
-        raise ValueError(f"`mask` must have the shape {array.shape} of {label}, got {observed.shape}")
-    values = array[observed].astype(np.float64)
-    _check_finite(values[None], label)
-    return np.where(observed, array.astype(np.float64), values.mean() if values.size else 0.0)
-
-
-def _check_finite(array: np.ndarray, label: str) -> None:
-    bad = ~np.isfinite(array)
-    if not bad.any():
-        return
-    n_nan = int(np.isnan(array).sum())
-    n_infinite = int(bad.sum()) - n_nan
-    counts = [f"{n} {kind}" for n, kind in ((n_nan, "NaN"), (n_infinite, "infinite")) if n]
-    row, column = (int(i) for i in np.argwhere(bad)[0])
-    raise ValueError(
-        f"{label} must be finite, got {' and '.join(counts)} of {array.size} values, the first in row {row}, "
-        f"column {column}: fill or cut them out first"
-    )
 
 
 def _check_dtype(dtype: torch.dtype) -> None:

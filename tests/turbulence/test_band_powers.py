@@ -36,3 +36,36 @@ def test_wrong_input_is_named() -> None:
         BandPowers((16, 16), n_bands=0)
     with pytest.raises(ValueError, match="last axes"):
         BandPowers((16, 16))(torch.zeros(16, 17))
+
+
+def scattered() -> torch.Tensor:
+    return torch.rand(32, 32, generator=torch.Generator().manual_seed(0)) > 0.2
+
+
+def smooth_field() -> torch.Tensor:
+    x = torch.randn(32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for _ in range(4):
+        x = (x + x.roll(1, 0) + x.roll(1, 1) + x.roll((1, 1), (0, 1))) / 2
+    return x + 3
+
+
+def test_a_mask_without_gaps_changes_nothing() -> None:
+    module, x = BandPowers((32, 32), n_bands=5, dtype=torch.float64), smooth_field()
+    masked = module.masked(torch.ones(32, 32, dtype=torch.bool))
+    torch.testing.assert_close(masked(x.expand(2, 1, 32, 32)), module(x.expand(2, 1, 32, 32)))
+
+
+def test_powers_under_a_mask_do_not_leak() -> None:
+    module, x = BandPowers((32, 32), n_bands=5, dtype=torch.float64), smooth_field()
+    masked = module.masked(scattered())
+    values = masked(torch.where(scattered(), x, torch.nan))
+    assert torch.equal(values, masked(x))
+    wanted = module(x)
+    naive = module(torch.where(scattered(), x, x[scattered()].mean()))
+    assert float((values / wanted - 1).abs().max()) < 0.1
+    assert float((naive / wanted - 1).abs().max()) > 1
+    (gradient,) = torch.autograd.grad(masked(x.requires_grad_()).sum(), x)
+    assert bool((gradient[~scattered()] == 0).all())
+    assert float(gradient.abs().max()) > 0
+    with pytest.raises(ValueError, match="False everywhere"):
+        module.masked(torch.zeros(32, 32, dtype=torch.bool))

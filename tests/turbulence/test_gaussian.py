@@ -210,7 +210,7 @@ def band_ratio(model, field):
 
 @pytest.mark.parametrize(("kind", "few", "many"), [("hole", 0.35, 0.15), ("scattered", 0.02, 0.05)])
 def test_the_spectrum_under_a_mask_does_not_leak(kind, few, many):
-    """Bands of few modes miss those that the hole hides; the last gets what the average over neighbours spills."""
+    """Bands of few modes miss those that the hole hides."""
     x, mask = steep(64), torch.ones(64, 64, dtype=torch.bool)
     if kind == "hole":
         mask[10:26, 30:46] = False
@@ -219,8 +219,7 @@ def test_the_spectrum_under_a_mask_does_not_leak(kind, few, many):
     model = GaussianModel(torch.where(mask, x, torch.nan), mask=mask)
     error = band_ratio(model, x) - 1
     assert float(error[:2].abs().max()) < few
-    assert float(error[2:-1].abs().max()) < many
-    assert abs(float(error[-1])) < 0.3
+    assert float(error[2:].abs().max()) < many
     naive = band_ratio(GaussianModel(torch.where(mask, x, x[mask].mean())), x) - 1
     assert float(naive.abs().max()) > (0.2 if kind == "hole" else 40)
     torch.testing.assert_close(model.mean, x[mask].mean())

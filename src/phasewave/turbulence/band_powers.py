@@ -10,6 +10,9 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, integer, plane_shape, real_field
+from phasewave.turbulence.fill import Fill
+from phasewave.turbulence.masks import observed_mask
+from phasewave.turbulence.observed_spectrum import observed_spectrum
 from phasewave.turbulence.scales import FLOOR, floored
 from phasewave.turbulence.spectra import band_spectrum, log_bands
 
@@ -58,6 +61,7 @@ class BandPowers(nn.Module):
             raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
         self.edges = log_bands(self.shape, n_bands=integer("n_bands", n_bands, minimum=1))
         present = _present(self.shape, self.edges)
+        self.fill: Fill | None = None
         self.table = tuple(
             BandPower(float(low), float(high))
             for low, high, kept in zip(self.edges, self.edges[1:], present, strict=False)
@@ -92,7 +96,7 @@ class BandPowers(nn.Module):
         return module
 
     def resized(self, shape: Sequence[int]) -> BandPowers:
-        """The same bands, over the same powers, of fields of another size.
+        """The same bands, over the same powers, of fields of another size (and no mask).
 
         The edges stay what they are in radians per pixel: a larger domain has more frequencies in each band, and
         some below the first, which are in none.
@@ -113,7 +117,7 @@ class BandPowers(nn.Module):
             If the shape is not two sizes, or leaves a band without a frequency.
         """
         module = copy.deepcopy(self)
-        module.shape = plane_shape("shape", shape)
+        module.shape, module.fill = plane_shape("shape", shape), None
         empty = ~_present(module.shape, self.edges)[self.get_buffer("present").cpu()]
         if bool(empty.any()):
             row = self.table[int(empty.nonzero()[0])]
@@ -121,8 +125,47 @@ class BandPowers(nn.Module):
             fail("shape", f"leave a frequency to {band}: build the set for the smaller shape", module.shape)
         return module
 
+    def masked(self, mask: torch.Tensor) -> BandPowers:
+        """Estimates of the same moments from fields that are known only where ``mask`` is True.
+
+        The powers are those of fillings drawn from a Gaussian model of the field (`observed_spectrum`), since a
+        window would leak the large scales into the small ones. The gradient is that of the powers of the
+        smoothly filled field, each times the factor between the two.
+
+        Parameters
+        ----------
+        mask : torch.Tensor
+            Boolean, shape ``(H, W)``, True where fields are observed.
+
+        Returns
+        -------
+        BandPowers
+            A new module; this one is unchanged.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the mask is not one of the fields' shape, or False everywhere.
+
+        Notes
+        -----
+        Some thousand FFTs a field.
+        """
+        module = copy.deepcopy(self)
+        module.fill = Fill(observed_mask(mask, self.shape).to(self.scale.device))
+        return module
+
     def _powers(self, x: torch.Tensor) -> torch.Tensor:
-        return band_spectrum(x, self.edges).index_select(-1, self.get_buffer("present"))
+        present = self.get_buffer("present")
+        if self.fill is None:
+            return band_spectrum(x, self.edges).index_select(-1, present)
+        powers = band_spectrum(self.fill(x), self.edges).index_select(-1, present)
+        with torch.no_grad():
+            fields = torch.where(self.fill.mask, x.to(torch.float64), 0.0).reshape(-1, *self.shape)
+            spectra = torch.stack([observed_spectrum(field[None], self.fill.mask) for field in fields])
+            waves = torch.fft.ifft2((spectra * spectra[0].numel()).sqrt()).real.view(x.shape)
+            ratio = band_spectrum(waves, self.edges).index_select(-1, present) / powers
+        return powers * ratio
 
 
 def _present(shape: Sequence[int], edges: torch.Tensor) -> torch.Tensor:

@@ -202,7 +202,7 @@ class CircularMoments(nn.Module):
         return module
 
     def resized(self, shape: Sequence[int]) -> CircularMoments:
-        """The same moments, with the same means and deviations, of fields of another size.
+        """The same moments, with the same means and deviations, of fields of another size (and no mask).
 
         Parameters
         ----------

@@ -84,6 +84,8 @@ class Moments(Protocol):
     def resized(self, shape: Sequence[int]) -> Moments:
         """The same moments of fields of another size: a larger or smaller domain of the same pixels.
 
+        A set with a mask becomes one without: masks are of one size.
+
         To compare a large field with a smaller one, build the set for the smaller and resize it to the larger:
         what the smaller domain can hold, the larger can.
 

@@ -183,7 +183,7 @@ class Marginals(nn.Module):
         return module
 
     def resized(self, shape: Sequence[int]) -> Marginals:
-        """The same moments, with the same bins and deviations, of fields of another size.
+        """The same moments, with the same bins and deviations, of fields of another size (and no mask).
 
         Parameters
         ----------

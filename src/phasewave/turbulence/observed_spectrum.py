@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -37,6 +38,23 @@ def averaged(spectrum: Tensor, *, width: float) -> Tensor:
     return average * (spectrum.mean() / total) if float(total) > 0 else average
 
 
+def averaged_log(spectrum: Tensor, *, width: float, count: int) -> Tensor:
+    """Return the geometric average over neighbours of the mean of ``count`` periodograms, unbiased for noise.
+
+    A steep spectrum is not spilt over by its strong frequencies. The logarithm of a mean of ``count`` exponential
+    variables is ``digamma(count) - log(count)`` too low.
+    """
+    lag = torch.hypot(*torch.meshgrid(*(torch.fft.fftfreq(n).to(spectrum) for n in spectrum.shape), indexing="ij"))
+    filled = spectrum.clone()
+    filled[0, 0] = (filled[1, 0] + filled[-1, 0] + filled[0, 1] + filled[0, -1]) / 4
+    logarithm = filled.clamp(min=1e-14 * float(filled.max())).log()
+    smooth = torch.fft.ifft2(torch.fft.fft2(logarithm) * torch.exp(-0.5 * (2 * torch.pi * width * lag) ** 2)).real
+    bias = torch.digamma(smooth.new_tensor(float(count))) - math.log(count)
+    average = torch.exp(smooth - bias)
+    average[0, 0] = 0.0
+    return average
+
+
 def resampled(spectrum: Tensor, shape: Sequence[int]) -> Tensor:
     """Return a spectrum on the frequencies of another grid, of the same total: see `GaussianModel`."""
     filled = spectrum.clone()
@@ -57,7 +75,7 @@ def _interpolation(n: int, new: int) -> Tensor:
     return weight / weight.sum(1, keepdim=True)
 
 
-def observed_spectrum(x: Tensor, mask: Tensor, *, width: float = 3.0, seed: int = 0) -> Tensor:
+def observed_spectrum(x: Tensor, mask: Tensor, *, width: float = 2.0, seed: int = 0) -> Tensor:
     r"""Return the power spectrum of fields of which only some pixels are known.
 
     Windows leak: where a field is cut off, its periodogram falls as :math:`|\omega|^{-3}`, far above a smooth
@@ -85,7 +103,7 @@ def observed_spectrum(x: Tensor, mask: Tensor, *, width: float = 3.0, seed: int 
     filled = Fill(mask, tolerance=1e-3)(x)
     last = []
     for number in range(ROUNDS):
-        power = averaged(periodogram(filled), width=width)
+        power = averaged_log(periodogram(filled), width=width, count=len(x))
         fill = Fill(mask, power=power, tolerance=1e-3)
         noise = white_noise(len(x), x.shape[-2:], seed=seed + number).to(x.device)
         draw = torch.fft.ifft2(torch.fft.fft2(noise) * power.sqrt()).real

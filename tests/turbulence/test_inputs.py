@@ -113,7 +113,7 @@ def test_bad_combinations(files):
         read_input(files / "i.npy", mask=files / "none.npy")
     with pytest.raises(ValueError, match=r"`fields` must be one or more, got \[\]"):
         SynthesisInput(())
-    with pytest.raises(ValueError, match=r"`mask` must have the field's shape \(16, 16\), got \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"`mask` must have the shape of the fields \(16, 16\), got \(2, 2\)"):
         SynthesisInput((as_field(np.eye(16)),), mask=torch.ones(2, 2) > 0)
 
 

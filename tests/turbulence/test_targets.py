@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from phasewave.turbulence.targets import checked_mask, padded, standard_target
+from phasewave.turbulence.targets import standard_target
 
 
 def noise(*shape, seed=0):
@@ -63,22 +63,20 @@ def test_a_field_that_is_not_periodic_is_padded_by_a_quarter_and_masked():
     assert int(both.mask.sum()) == 16 * 30 - 1
 
 
-def test_padded_sizes_are_even_and_smooth():
-    assert [padded(n) for n in (16, 17, 30, 64, 255, 256, 512)] == [20, 24, 40, 80, 320, 320, 640]
-
-
 @pytest.mark.parametrize(
     ("mask", "error", "message"),
     [
         (torch.ones(16, 16), TypeError, r"`mask` must be a boolean tensor, got torch.float32"),
         ([[True]], TypeError, r"`mask` must be a boolean tensor, got list"),
-        (torch.ones(16, 17) > 0, ValueError, r"`mask` must have the field's shape \(16, 16\), got \(16, 17\)"),
-        (torch.ones(16, 16) < 0, ValueError, r"`mask` must be True where the field is observed, got 'no True'"),
+        (
+            torch.ones(16, 17) > 0,
+            ValueError,
+            r"`mask` must have the shape of the fields \(16, 16\), got \(16, 17\)",
+        ),
+        (torch.ones(16, 16) < 0, ValueError, r"`mask` must be True at the observed pixels"),
     ],
 )
 def test_bad_masks(mask, error, message):
-    with pytest.raises(error, match=message):
-        checked_mask(mask, (16, 16))
     with pytest.raises(error, match=message):
         standard_target(noise(16, 16), mask=mask)
 

@@ -15,7 +15,7 @@ import torch
 from phasewave.checks import fail
 from phasewave.turbulence.fields import Field, count_fields, existing_file, read_field, select_array
 from phasewave.turbulence.formats import open_arrays, read_array
-from phasewave.turbulence.targets import checked_mask
+from phasewave.turbulence.masks import observed_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class SynthesisInput:
         if len(set(shapes)) > 1:
             fail("fields", "have the same shape", shapes)
         if self.mask is not None:
-            checked_mask(self.mask, shapes[0])
+            observed_mask(self.mask, shapes[0])
 
     @property
     def shape(self) -> tuple[int, int]:

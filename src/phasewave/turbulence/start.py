@@ -6,7 +6,8 @@ import copy
 
 import torch
 
-from phasewave.turbulence.gaussian import GaussianModel, white_noise
+from phasewave.turbulence.gaussian import GaussianModel
+from phasewave.turbulence.noise import white_noise
 from phasewave.turbulence.targets import StandardTarget
 
 
@@ -16,7 +17,6 @@ class GaussianStart:
     Parameters
     ----------
     target : StandardTarget
-        Of gaps and padding, which hold zeros, only the variance they lack is made good.
     shape : pair of int
         Of the fields to draw.
 
@@ -45,9 +45,8 @@ class GaussianStart:
 
 
 def _model(fields: torch.Tensor, mask: torch.Tensor | None, shape: tuple[int, ...]) -> GaussianModel:
-    """Return the model of some fields of zero mean, zero where they are not observed, for another grid."""
-    known = fields if mask is None else fields / mask.to(fields).mean().sqrt()
-    model = GaussianModel(known).smoothed()
+    """Return the model of fields, observed where a mask is True, on another grid."""
+    model = GaussianModel(fields, mask=mask).smoothed()
     if tuple(shape) == model.shape:
         return model
     resized = copy.copy(model)

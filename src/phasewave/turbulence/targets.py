@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from phasewave.checks import fail, finite, plane_shape, real_field
-
-# A field that is not periodic is padded by at least this share of its size.
-_PADDING = 0.25
+from phasewave.core.grids import smooth_size
+from phasewave.turbulence.masks import observed_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +58,8 @@ def standard_target(
     mask : torch.Tensor, optional
         Boolean, (H, W), True where observed.
     periodic : bool
-        Whether opposite sides belong together; if not, the fields are padded, and the padding masked.
+        Whether opposite sides belong together; if not, the fields are padded by a quarter of their size or a
+        little more, and the padding masked.
 
     Raises
     ------
@@ -77,7 +76,7 @@ def standard_target(
         fail("field", f"have axes {axes}", tuple(field.shape))
     shape = plane_shape("field.shape", field.shape[-2:])
     exact = field.detach().to(torch.float64).reshape(-1, *field.shape[-n_axes:])
-    observed = None if mask is None else checked_mask(mask, shape).to(field.device)
+    observed = None if mask is None else observed_mask(mask, shape).to(field.device)
     pixels = exact.flatten(-2) if observed is None else exact[..., observed]
     finite("field", pixels)
     mean, deviation = pixels.mean((0, -1)), pixels.transpose(0, -2).flatten(-2).std(-1, correction=0)
@@ -89,39 +88,8 @@ def standard_target(
         standard = torch.where(observed, standard, 0.0)
     if not periodic:
         observed = torch.ones(shape, dtype=torch.bool, device=field.device) if observed is None else observed
-        pad = (0, padded(shape[1]) - shape[1], 0, padded(shape[0]) - shape[0])
+        margins = [smooth_size(n + -(-n // 4), multiple=2) - n for n in shape]
+        pad = (0, margins[1], 0, margins[0])
         standard = torch.nn.functional.pad(standard, pad)
         observed = torch.nn.functional.pad(observed, pad)
     return StandardTarget(standard.to(field.dtype), observed, shape, mean, deviation)
-
-
-def checked_mask(mask: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """Return a mask if it is boolean, of this shape, and True somewhere.
-
-    Raises
-    ------
-    TypeError
-        If it is not a boolean tensor.
-    ValueError
-        If its shape is another, or it is False everywhere.
-    """
-    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
-        raise TypeError(f"`mask` must be a boolean tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
-    if tuple(mask.shape) != tuple(shape):
-        fail("mask", f"have the field's shape {tuple(shape)}", tuple(mask.shape))
-    if not bool(mask.any()):
-        fail("mask", "be True where the field is observed", "no True")
-    return mask
-
-
-def padded(size: int) -> int:
-    """Return the least even size with prime factors 2, 3, 5 that adds a quarter to ``size`` or more."""
-    wanted = size + int(-(-size * _PADDING // 1))
-    while True:
-        rest = wanted
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1 and wanted % 2 == 0:
-            return wanted
-        wanted += 1

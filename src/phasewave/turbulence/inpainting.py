@@ -21,7 +21,7 @@ from phasewave.turbulence.preconditioner import SpectralPreconditioner
 
 _TOLERANCE = 3e-4
 _NEARER = 0.1  # than a true field
-_PROBES = ((1, 2), (2, 1), (1, 3), (3, 1))  # shifts of the mask, as shares of the field's sides
+_PROBES = ((1, 2), (2, 1))  # shifts of the mask: by 1 / (n + 1) of the sides
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Inpainter:
     missing differ from those of the observed part by a variance V f / (N (1 - f)); when as large a share is taken
     from the observed pixels as well, these change by V f / (N (1 - f)^2). So the true
     field's loss is 1 - f times the mean loss between the moments masked once and masked twice, by the mask and by
-    a shift of it (four shifts).
+    a shift of it (two shifts).
 
     With n training fields the target is 1 - f times the observed pixels' moments plus f times the training fields'
     mean, and the factor (1 - f)^2 (1 + f / n). Moments that cannot be masked have the training fields' mean as

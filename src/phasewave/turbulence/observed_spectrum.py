@@ -27,11 +27,15 @@ def periodogram(x: Tensor) -> Tensor:
     return (power + reflected(power)) / 2
 
 
+def lag_window(shape: Sequence[int], *, width: float) -> Tensor:
+    """Return the Gaussian on the lags by which a spectrum is averaged over ``width`` frequency spacings."""
+    axes = [torch.fft.fftfreq(n, dtype=torch.float64) for n in shape]
+    return torch.exp(-0.5 * (2 * torch.pi * width) ** 2 * (axes[0][:, None] ** 2 + axes[1] ** 2))
+
+
 def averaged(spectrum: Tensor, *, width: float) -> Tensor:
     """Return a spectrum averaged over neighbours by a Gaussian of ``width`` spacings, of the same total."""
-    axes = [torch.fft.fftfreq(n, dtype=torch.float64, device=spectrum.device) for n in spectrum.shape]
-    lag_square = axes[0][:, None] ** 2 + axes[1] ** 2
-    window = torch.exp(-0.5 * (2 * torch.pi * width) ** 2 * lag_square)
+    window = lag_window(spectrum.shape, width=width).to(spectrum.device)
     average = torch.fft.fft2(torch.fft.ifft2(spectrum) * window).real.clamp(min=0.0)
     average[0, 0] = 0.0
     total = average.mean()
@@ -44,11 +48,11 @@ def averaged_log(spectrum: Tensor, *, width: float, count: int) -> Tensor:
     A steep spectrum is not spilt over by its strong frequencies. The logarithm of a mean of ``count`` exponential
     variables is ``digamma(count) - log(count)`` too low.
     """
-    lag = torch.hypot(*torch.meshgrid(*(torch.fft.fftfreq(n).to(spectrum) for n in spectrum.shape), indexing="ij"))
     filled = spectrum.clone()
     filled[0, 0] = (filled[1, 0] + filled[-1, 0] + filled[0, 1] + filled[0, -1]) / 4
+    window = lag_window(spectrum.shape, width=width).to(spectrum.device)
     logarithm = filled.clamp(min=1e-14 * float(filled.max())).log()
-    smooth = torch.fft.ifft2(torch.fft.fft2(logarithm) * torch.exp(-0.5 * (2 * torch.pi * width * lag) ** 2)).real
+    smooth = torch.fft.ifft2(torch.fft.fft2(logarithm) * window).real
     bias = torch.digamma(smooth.new_tensor(float(count))) - math.log(count)
     average = torch.exp(smooth - bias)
     average[0, 0] = 0.0
@@ -59,7 +63,7 @@ def resampled(spectrum: Tensor, shape: Sequence[int]) -> Tensor:
     """Return a spectrum on the frequencies of another grid, of the same total: see `GaussianModel`."""
     filled = spectrum.clone()
     filled[0, 0] = (filled[1, 0] + filled[-1, 0] + filled[0, 1] + filled[0, -1]) / 4
-    rows, columns = (_interpolation(n, new).to(filled) for n, new in zip(spectrum.shape, shape, strict=True))
+    rows, columns = (interpolation(n, new).to(filled) for n, new in zip(spectrum.shape, shape, strict=True))
     density = rows @ filled @ columns.T
     density[0, 0] = 0.0
     density = (density + reflected(density)) / 2
@@ -67,7 +71,7 @@ def resampled(spectrum: Tensor, shape: Sequence[int]) -> Tensor:
     return density * (spectrum.mean() / total) if float(total) > 0 else density
 
 
-def _interpolation(n: int, new: int) -> Tensor:
+def interpolation(n: int, new: int) -> Tensor:
     """Return the (new, n) matrix of the triangular kernel between two periodic frequency axes."""
     distance = torch.arange(new, dtype=torch.float64)[:, None] / new - torch.arange(n, dtype=torch.float64) / n
     distance = (distance - distance.round()).abs() * min(n, new)

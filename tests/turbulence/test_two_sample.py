@@ -158,7 +158,11 @@ def test_the_named_judges():
         ({"synthetic": torch.full((96, 96), torch.nan)}, ValueError, "`synthetic` must be finite, got 9216"),
         ({"synthetic": torch.ones(96, 96, dtype=torch.cfloat)}, TypeError, "`synthetic` must be of a real"),
         ({"synthetic": torch.ones(0, 96, 96)}, ValueError, "`synthetic` must have axes"),
-        ({"real": torch.rand(64, 64)}, ValueError, "take larger fields or a judge of a smaller patch_size"),
+        (
+            {"real": torch.rand(64, 64)},
+            ValueError,
+            r"`real` must hold .* \(about 70 x 20 in all\), got \(64, 64\)",
+        ),
         ({"n_judges": 0}, ValueError, "`n_judges` must be an integer >= 1, got 0"),
         ({"seed": -1}, ValueError, "`seed` must be an integer >= 0, got -1"),
         ({"level": 1.0}, ValueError, "`level` must be between 0 and 1, got 1.0"),

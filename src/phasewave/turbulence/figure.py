@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasewave import checks
+from phasewave.runs.atomic import replacing
 from phasewave.turbulence.curves import GREY, INK, MARGIN, WIDTH, draw_curves, draw_legend, inch_axes
 
 _GAP, _BAR = 0.1, 0.52  # inches: between fields, and for the colour bar
@@ -43,6 +44,8 @@ def draw_synthesis(
     samples: Tensor,
     metrics: dict[str, Any],
     path: str | Path,
+    *,
+    name: str = "Sample",
 ) -> None:
     """Draw target, Gaussian model and samples, and below them the curves and figures of the report.
 
@@ -58,22 +61,28 @@ def draw_synthesis(
     metrics : dict
         The report of ``phasewave.turbulence.report.compare`` for the same fields.
     path : str or Path
-        The picture's file; its ending gives the format. PNG has 150 dots per inch.
+        The picture's file; its ending gives the format. PNG has 150 dots per inch. It appears whole or not at
+        all.
+    name : str
+        What a sample is called above its picture; of several, a number is added.
 
     Raises
     ------
+    OSError
+        If the file cannot be written.
     ValueError
         If a tensor has the wrong number of axes, or ``metrics`` is not such a report.
     """
     if not {"curves", "target", "samples", "definitions"} <= set(metrics):
         checks.fail("metrics", "be the report that `compare` returns", sorted(metrics))
-    panels, height = _fit(_panels(target, gaussian, samples, metrics))
+    panels, height = _fit(_panels(target, gaussian, samples, metrics, name))
     title, below = 0.34, 3.46
     figure = Figure(figsize=(WIDTH, title + height + below), dpi=150, facecolor="white")
     _draw_fields(figure, panels, height=height, bottom=below, skewness=metrics["target"]["skewness"])
     draw_legend(figure, metrics, middle=below - 0.41)
     draw_curves(figure, metrics, bottom=0.46, height=2.1)
-    figure.savefig(path, dpi=150)
+    with replacing(path) as stream:
+        figure.savefig(stream, dpi=150, format=Path(path).suffix.removeprefix(".") or "png")
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,9 @@ class _Panel:
         return ",  ".join(words[: sum(width >= least for least in (0.9, 1.9, 2.7))])
 
 
-def _panels(target: Tensor, gaussian: Tensor | None, samples: Tensor, metrics: dict[str, Any]) -> list[_Panel]:
+def _panels(
+    target: Tensor, gaussian: Tensor | None, samples: Tensor, metrics: dict[str, Any], name: str
+) -> list[_Panel]:
     def kurtoses(figures: dict[str, Any], index: int | None) -> tuple[str, str, str]:
         names = ("kurtosis", "gradient_kurtosis", "laplacian_kurtosis")
         values = [figures[name] if index is None else figures[name]["values"][index] for name in names]
@@ -106,7 +117,7 @@ def _panels(target: Tensor, gaussian: Tensor | None, samples: Tensor, metrics: d
         panels.append(_Panel("Gaussian model", image, kurtoses(metrics["gaussian"], 0)))
     drawn = _images("samples", samples)
     for i, image in enumerate(drawn):
-        title = "Sample" if len(drawn) == 1 else f"Sample {i + 1}"
+        title = name if len(drawn) == 1 else f"{name} {i + 1}"
         panels.append(_Panel(title, image, kurtoses(metrics["samples"], i)))
     return panels
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -118,7 +119,7 @@ def two_sample_test(
     classifier test is that of Lopez-Paz and Oquab, "Revisiting classifier two-sample tests", ICLR 2017.
     """
     rules = judge_of(judge)
-    groups = [_stack("real", real, rules.patch_size), _stack("synthetic", synthetic, rules.patch_size)]
+    groups = [_stack("real", real, rules), _stack("synthetic", synthetic, rules)]
     count = checks.integer("n_judges", n_judges, minimum=1)
     if not 0 < level < 1:
         checks.fail("level", "be between 0 and 1", level)
@@ -158,6 +159,32 @@ def judge_of(judge: JudgeName | Judge) -> Judge:
     return {"weak": WEAK, "strong": STRONG}[checks.choice("judge", judge, get_args(JudgeName))]
 
 
+def fits(name: str, shape: Sequence[int], judge: JudgeName | Judge) -> None:
+    """Check that fields are large enough for a judge's patches in the training and in the test part.
+
+    Parameters
+    ----------
+    name : str
+        How the message names the fields.
+    shape : (H, W)
+    judge : {"weak", "strong"} or Judge
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    patch = judge_of(judge).patch_size
+    short, long = sorted(shape)
+    train, test = _parts(long, patch, reverse=False)
+    if min(short, train.stop - train.start, test.stop - test.start) < patch:
+        raise ValueError(
+            f"`{name}` must hold a training part and a test part of at least {patch} x {patch} pixels (about "
+            f"{round(3.5 * patch)} x {patch} in all), got {tuple(shape)}: take larger fields, or a judge of "
+            "a smaller patch_size"
+        )
+
+
 class _Exam(NamedTuple):
     """One judge's shares of right answers by block, real and synthetic, and the numbers of patches."""
 
@@ -166,21 +193,16 @@ class _Exam(NamedTuple):
     n_test: int
 
 
-def _stack(name: str, x: Tensor, patch: int) -> Tensor:
+def _stack(name: str, x: Tensor, judge: Judge) -> Tensor:
     """Return fields as (n, H, W) with the longer axis first, checked."""
     checks.real_field(name, x)
     if x.ndim not in (2, 3) or x.shape[0] == 0:
         checks.fail(name, "have axes (H, W) or (n, H, W)", tuple(x.shape))
     checks.finite(name, x)
+    fits(name, x.shape[-2:], judge)
     fields = x.detach().reshape(-1, *x.shape[-2:])
     if fields.shape[2] > fields.shape[1]:
         fields = fields.transpose(1, 2)
-    train, test = _parts(fields.shape[1], patch, reverse=False)
-    if min(fields.shape[2], train.stop - train.start, test.stop - test.start) < patch:
-        raise ValueError(
-            f"`{name}` must have a training part and a test part of at least {patch} x {patch} pixels each, "
-            f"got the shape {tuple(x.shape)}: take larger fields or a judge of a smaller patch_size"
-        )
     return fields
 
 

@@ -370,3 +370,17 @@ def test_ranks_that_finished_apart_look_as_if_one_process_had_done_it_all():
 def test_unknown_moments_are_named():
     with pytest.raises(ValueError, match=r"`moments` must be one of .circular., .pywph.*, got .wph."):
         SynthesisSettings(moments="wph")
+
+
+def test_a_jump_at_the_borders_is_not_in_the_report(tmp_path):
+    ramp = torch.linspace(-10.0, 10.0, 32)
+    field = as_field(ramp + torch.randn(32, 32, generator=torch.Generator().manual_seed(0)))
+    settings = SynthesisSettings("pywph", n_scales=2, n_angles=2, max_evaluations=1)
+    true, false = (
+        run(tmp_path / str(periodic), field=SynthesisInput((field,), periodic=periodic), settings=settings).metrics
+        for periodic in (True, False)
+    )
+    # columns that are no neighbours make the gradients' tail
+    assert true["target"]["gradient_kurtosis"] > 5.0
+    assert false["target"]["gradient_kurtosis"] == pytest.approx(3.0, abs=0.5)
+    assert false["fields"] == true["fields"]

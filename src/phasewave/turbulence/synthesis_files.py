@@ -65,7 +65,8 @@ def write_results(
     dict
         ``synthesis``, and the report of `compare`: of the first field, with that of the others under
         ``channels``. A field with gaps is judged by its largest rectangle without any, and not at all if that is
-        smaller than 16 x 16; an ensemble by its first realisation, with the others as the reference.
+        smaller than 16 x 16; what is not periodic, by its mirror images side by side, which are. An ensemble is
+        judged by its first realisation, with the others as the reference.
     """
     shape = (int(result.samples.shape[-2]), int(result.samples.shape[-1]))
     channels = result.samples.unbind(1) if given.channels else [result.samples]
@@ -79,12 +80,13 @@ def write_results(
         extra[f"target{name}"] = given.fields[number if given.channels else 0].values
         if target is None:
             continue
-        process = target if reference is None else torch.cat((target[None], reference))
-        gaussian = GaussianModel(process).sample(len(samples), seed=seed, shape=shape)
+        process = given.values[number] if given.channels else given.values
+        model = GaussianModel(process, mask=given.mask, periodic=given.periodic)
+        gaussian = model.sample(len(samples), seed=seed, shape=shape)
         extra[f"gaussian{name}"] = gaussian
-        reports.append(
-            compare(samples, target, gaussian=gaussian, reference=reference, in_loss=settings.in_loss())
-        )
+        whole = given.periodic and given.mask is None
+        judge = compare if whole else _compare_part
+        reports.append(judge(samples, target, gaussian=gaussian, reference=reference, in_loss=settings.in_loss()))
         pictures.append((target, gaussian, samples, reports[-1], run / _figure(number)))
     source = given.source()
     write_samples(run / SAMPLES, channels[0], source=source, settings=asdict(settings), seed=seed, extra=extra)
@@ -119,6 +121,30 @@ def _target(given: SynthesisInput, channel: int) -> tuple[torch.Tensor | None, t
     if min(fields.shape[-2:]) < MIN_SIZE or float(fields[0].std(correction=0)) == 0:
         return None, None
     return fields[0], fields[1:] if len(fields) > 1 else None
+
+
+def _compare_part(
+    samples: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    gaussian: torch.Tensor,
+    reference: torch.Tensor | None,
+    in_loss: list[str],
+) -> dict[str, Any]:
+    """Return the report of a target that is not periodic: of the mirrored one, but for what looks for copies."""
+    others = None if reference is None else _mirrored(reference)
+    report = compare(samples, _mirrored(target), gaussian=gaussian, reference=others, in_loss=in_loss)
+    plain = compare(samples, target, gaussian=gaussian, reference=reference, in_loss=in_loss)
+    for group in ("samples", "gaussian", "reference"):
+        if report[group] is not None:
+            report[group]["cross_correlation"] = plain[group]["cross_correlation"]
+    return report | {"fields": plain["fields"]}
+
+
+def _mirrored(fields: torch.Tensor) -> torch.Tensor:
+    """Return fields (..., 2 H, 2 W): with their mirror images, periodic and without a jump."""
+    wide = torch.cat((fields, fields.flip(-1)), dim=-1)
+    return torch.cat((wide, wide.flip(-2)), dim=-2)
 
 
 def _reached(

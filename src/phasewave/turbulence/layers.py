@@ -17,7 +17,7 @@ from phasewave.turbulence.pyramid import Pyramid
 Layer = tuple[int, int]
 """Scale and harmonic: the channels of all orientations."""
 Means = Mapping[Channel, torch.Tensor]
-"""Fixed mean of every channel."""
+"""Fixed mean of every channel, complex."""
 
 
 def layer_of(channel: Channel) -> Layer:
@@ -74,17 +74,16 @@ class Layers(nn.Module):
         return self.get_buffer(_key(layer))
 
     def forward(self, spectrum: torch.Tensor, means: Means | None) -> dict[Layer, torch.Tensor]:
-        """Spectra of the layers; moduli less their means, and times the windows.
+        """Spectra of the layers: of the fields less their means, times the windows.
 
-        Coefficients and harmonics keep their means, whose expectation against the coefficients that they are
-        paired with is zero.
+        Coefficients are taken as they are: their mean is zero, in expectation if there are windows.
 
         Parameters
         ----------
         spectrum : torch.Tensor
             FFT of the fields, shape ``(n, H, W)``.
         means : mapping, optional
-            Fixed mean of every modulus; ``None`` subtracts each field's own.
+            Fixed means; ``None`` subtracts each field's own.
 
         Returns
         -------
@@ -96,29 +95,30 @@ class Layers(nn.Module):
     def _spectrum(self, spectrum: torch.Tensor, layer: Layer, means: Means | None) -> torch.Tensor:
         scale, k = layer
         coefficients = self.pyramid(spectrum, scale, self.grid(layer))
-        if not self.windowed:
-            if k == 1:
-                return coefficients
-            if k == 0:
-                return modulus_spectrum(coefficients, self.mean(scale, means))
-            return torch.fft.fft2(phase_harmonic(torch.fft.ifft2(coefficients), k))
-        window = self.window(layer)
+        window = self.window(layer) if self.windowed else None
+        if k == 1 and window is None:
+            return coefficients
+        mean = self.mean(layer, means)
+        if k == 0 and window is None:
+            return modulus_spectrum(coefficients, mean)
         field = _harmonic(torch.fft.ifft2(coefficients), k)
-        if k == 0:
-            mean = self.mean(scale, means)
+        if abs(k) != 1:
             field = field - (_mean(field, window)[..., None, None] if mean is None else mean)
-        return torch.fft.fft2(field * window)
+        return torch.fft.fft2(field if window is None else field * window)
 
-    def mean(self, scale: int, means: Means | None) -> torch.Tensor | None:
-        """Fixed means of the moduli of a scale, broadcastable to their fields."""
-        if means is None:
+    def mean(self, layer: Layer, means: Means | None) -> torch.Tensor | None:
+        """Fixed means of the channels of a layer, broadcastable to their fields; of moduli real."""
+        if means is None or abs(layer[1]) == 1:
             return None
-        channels = [Channel("wavelet", scale, angle, 0) for angle in range(self.n_angles)]
-        return torch.stack([means[channel] for channel in channels])[:, None, None]
+        channels = [Channel("wavelet", layer[0], angle, layer[1]) for angle in range(self.n_angles)]
+        # Channels of which no moment is taken need none.
+        unused = torch.zeros_like(next(iter(means.values())))
+        stacked = torch.stack([means.get(channel, unused) for channel in channels])[:, None, None]
+        return stacked.real if layer[1] == 0 else stacked
 
     @torch.no_grad()
     def statistics(self, spectrum: torch.Tensor) -> dict[Channel, tuple[torch.Tensor, torch.Tensor]]:
-        """Mean (of moduli; 0 for the others) and standard deviation over samples and pixels of every channel.
+        """Mean (0 of coefficients) and standard deviation over samples and pixels of every channel.
 
         Parameters
         ----------
@@ -138,8 +138,7 @@ class Layers(nn.Module):
             power = _mean(square(z), window).mean(0)
             mean = _mean(_harmonic(z, k), window).mean(0)
             deviation = (power - mean.abs() ** 2).clamp_min(0).sqrt()
-            # Other channels pair with coefficients, which have no mean, so that theirs drops out.
-            fixed = mean if k == 0 else torch.zeros_like(deviation)
+            fixed = torch.zeros_like(mean) if abs(k) == 1 else mean
             for angle in range(self.n_angles):
                 result[Channel("wavelet", scale, angle, k)] = fixed[angle], deviation[angle]
         return result

@@ -27,7 +27,8 @@ class Channel:
     angle : int
         ``l``, an angle of ``l pi / n_angles`` from axis 1; 0 where there is none.
     harmonic : int
-        ``k`` of the phase harmonic: 0 is the modulus, 1 the field itself.
+        ``k`` of the phase harmonic: 0 is the modulus, 1 the field itself, ``-k`` the conjugate of ``k``, which is
+        the harmonic ``k`` of the opposite angle.
     """
 
     source: Literal["wavelet", "lowpass", "field"]
@@ -42,8 +43,8 @@ class Moment:
 
     Attributes
     ----------
-    kind : MomentClass
-        Its class.
+    kind : str
+        Its class: a `MomentClass` of the sets below, or any other word.
     first, second : Channel
         A covariance is ``mean_u a(u + shift) conj(b(u))`` of the two, less their means. One-point moments
         have one channel, repeated.
@@ -55,7 +56,7 @@ class Moment:
         Quantiles: how many bins there are. 0 for the others.
     """
 
-    kind: MomentClass
+    kind: str
     first: Channel
     second: Channel
     shift: tuple[int, int] = (0, 0)

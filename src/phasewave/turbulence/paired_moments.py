@@ -101,7 +101,7 @@ class PairedMoments(nn.Module):
         spectrum : torch.Tensor
             FFT of the fields, shape ``(n, H, W)``.
         means : mapping, optional
-            Fixed mean of every modulus; ``None`` subtracts each field's own.
+            Fixed means of the channels; ``None`` subtracts each field's own.
         chunk : int, optional
             Samples at a time; all is then computed again in the backward pass.
 

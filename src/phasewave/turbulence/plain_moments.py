@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -12,10 +13,9 @@ from phasewave.checks import fail
 from phasewave.core.bump import BumpSteerable
 from phasewave.core.fourier import Band, Support
 from phasewave.core.grids import signed_frequencies
+from phasewave.turbulence.covariances import Shape, ShiftedSums, square
 from phasewave.turbulence.moment_table import N_POWERS, Channel, Moment
 from phasewave.turbulence.windows import check_overlap, low_pass_window
-
-Shape = tuple[int, int]
 
 
 class PlainMoments(nn.Module):
@@ -28,7 +28,7 @@ class PlainMoments(nn.Module):
     family : BumpSteerable
         States the low-pass.
     rows : sequence of Moment
-        Of the classes L, one_point and quantiles.
+        Of low-passes, without shift or of one low-pass with itself, of powers and of quantiles.
     dtype : torch.dtype
         Real dtype.
     mask : torch.Tensor, optional
@@ -39,6 +39,8 @@ class PlainMoments(nn.Module):
     ----------
     order : list of int
         Which row each output is.
+    counts : list of float
+        What each output is to be divided by: 1.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class PlainMoments(nn.Module):
         mask: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.shape = shape
         used = dict.fromkeys(channel for row in rows for channel in (row.first, row.second))
         self.scales = sorted({channel.scale for channel in used if channel.source == "lowpass"})
         supports = [_low_pass(shape, family, scale) for scale in self.scales]
@@ -69,9 +72,22 @@ class PlainMoments(nn.Module):
                 check_overlap(float(kept.mean()), shape, scale)
                 self._keep(f"lowpass_{scale}", kept)
 
-        pairs = [n for n, row in enumerate(rows) if row.order == 0]
+        moved = {n: row for n, row in enumerate(rows) if row.order == 0 and row.kind == "low_pass"}
+        self.shifts = nn.ModuleDict()
+        ordered: list[int] = []
+        for scale in dict.fromkeys(row.first.scale for row in moved.values()):
+            members = [n for n, row in moved.items() if row.first.scale == scale]
+            ordered += members
+            shifts = [[rows[n].shift for n in members]]
+            self.shifts[str(scale)] = sums = ShiftedSums(shifts, shape, shape, dtype=dtype)
+            if self.masked:
+                window = self._window(scale)
+                overlaps = sums.of_energy(square(torch.fft.fft2(window))[None, None])[0].real
+                check_overlap(float(overlaps.min()) / window.numel() ** 2, shape, scale)
+                self.register_buffer(f"overlaps_{scale}", overlaps, persistent=False)
+
+        pairs = [n for n, row in enumerate(rows) if row.order == 0 and n not in moved]
         self.grams: dict[int, list[tuple[int, int]]] = {}
-        ordered = []
         for scale in self.scales:
             members = [n for n in pairs if rows[n].first.scale == scale]
             ordered += members
@@ -82,6 +98,7 @@ class PlainMoments(nn.Module):
         binned = [n for n, row in enumerate(rows) if row.kind == "quantiles"]
         self.binned = list(dict.fromkeys((rows[n].first, rows[n].bins) for n in binned))
         self.order = [*ordered, *powers, *binned]
+        self.counts = [1.0] * len(self.order)
         for channel, bins in self.binned:
             if self.masked and bins > len(self._kept(channel)):
                 fail("mask", f"keep at least {bins} pixels for as many quantiles", len(self._kept(channel)))
@@ -110,17 +127,17 @@ class PlainMoments(nn.Module):
             Real, shape ``(n, n_rows)``.
         """
         fields = self._fields(x, spectrum)
-        values = []
+        values = [self._autocovariances(scale, x, spectrum, means) for scale in self.shifts]
         for scale, pairs in self.grams.items():
             channels = {k: Channel("lowpass", scale, 0, k) for pair in pairs for k in pair}
             centred = {k: _centred(fields[channel], channel, means) for k, channel in channels.items()}
             values += [(centred[k] * centred[other]).mean((-2, -1))[:, None] for k, other in pairs]
         if self.powers:
             field = fields[Channel("field")]
-            field = field if means is None else field - means[Channel("field")]
+            field = field if means is None else field - means[Channel("field")].real
             values.append(central_powers(field, N_POWERS, centred=means is not None))
         for channel, bins in self.binned:
-            field = fields[channel] if means is None else fields[channel] - means[channel]
+            field = fields[channel] if means is None else fields[channel] - means[channel].real
             values.append(quantile_means(field, bins))
         return torch.cat(values, dim=-1)
 
@@ -135,23 +152,48 @@ class PlainMoments(nn.Module):
             result[channel] = mean, (field - mean).square().mean().sqrt()
         return result
 
+    def _autocovariances(
+        self, key: str, x: torch.Tensor, spectrum: torch.Tensor, means: Mapping[Channel, torch.Tensor] | None
+    ) -> torch.Tensor:
+        """Of one low-pass at its shifts."""
+        scale = int(key)
+        field = self._low_passes(x, spectrum)[:, self.scales.index(scale)]
+        channel = Channel("lowpass", scale)
+        sums = cast(ShiftedSums, self.shifts[key])
+        if not self.masked:
+            values = sums.of_energy(square(torch.fft.fft2(_centred(field, channel, means)))[:, None])
+            return values.real / field[0].numel() ** 2
+        kept = field.flatten(1).index_select(1, self._kept(channel)).mean(-1)[:, None, None]
+        field = (field - (kept if means is None else means[channel].real)) * self._window(scale)
+        values = sums.of_energy(square(torch.fft.fft2(field))[:, None])
+        return values.real / self.get_buffer(f"overlaps_{scale}")
+
+    def _window(self, scale: int) -> torch.Tensor:
+        kept = self._kept(Channel("lowpass", scale))
+        window = torch.zeros(math.prod(self.shape), dtype=self.band.weights.dtype, device=kept.device)
+        return window.index_fill_(0, kept, 1).view(self.shape)
+
+    def _low_passes(self, x: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
+        """Low-passes less the mean of the observed pixels, ``(n, scales, H, W)``."""
+        smooth = torch.fft.ifft2(self.band(spectrum)).real
+        if not self.masked:
+            return smooth
+        seen = x.flatten(1).index_select(1, self._kept(Channel("field"))).mean(-1)
+        return smooth + (x.mean((-2, -1)) - seen)[:, None, None, None]
+
     def _fields(self, x: torch.Tensor, spectrum: torch.Tensor) -> dict[Channel, torch.Tensor]:
         fields = {Channel("field"): x}
         if self.scales:
-            smooth = torch.fft.ifft2(self.band(spectrum)).real
-            if self.masked:
-                seen = x.flatten(1).index_select(1, self._kept(Channel("field"))).mean(-1)
-                smooth = smooth + (x.mean((-2, -1)) - seen)[:, None, None, None]
-            for number, scale in enumerate(self.scales):
-                fields[Channel("lowpass", scale)] = smooth[:, number]
-                fields[Channel("lowpass", scale, 0, 0)] = smooth[:, number].abs()
+            for scale, smooth in zip(self.scales, self._low_passes(x, spectrum).unbind(1), strict=True):
+                fields[Channel("lowpass", scale)] = smooth
+                fields[Channel("lowpass", scale, 0, 0)] = smooth.abs()
         if not self.masked:
             return fields
         return {c: field.flatten(1).index_select(1, self._kept(c))[:, None] for c, field in fields.items()}
 
 
 def _centred(field: torch.Tensor, channel: Channel, means: Mapping[Channel, torch.Tensor] | None) -> torch.Tensor:
-    return field - (field.mean((-2, -1), keepdim=True) if means is None else means[channel])
+    return field - (field.mean((-2, -1), keepdim=True) if means is None else means[channel].real)
 
 
 def _low_pass(shape: Shape, family: BumpSteerable, scale: int) -> Support:

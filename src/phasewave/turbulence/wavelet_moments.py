@@ -74,6 +74,12 @@ class WaveletMoments(nn.Module):
             self.order += ordered
             self.counts += [self._count(layer_of(rows[n].first), second) for n in ordered]
 
+    @staticmethod
+    def takes(rows: Sequence[Moment]) -> bool:
+        """Whether the rows are all of the three kinds, and no scale under the coarsest is left out."""
+        scales = {channel.scale for row in rows for channel in (row.first, row.second) if channel.harmonic < 2}
+        return all(map(_taken, rows)) and scales == set(range(max(scales, default=-1) + 1))
+
     def _count(self, first: Layer, second: Layer) -> float:
         return float(self.layers.points(first) * self.layers.points(second))
 
@@ -110,7 +116,7 @@ class WaveletMoments(nn.Module):
         spectrum : torch.Tensor
             FFT of the fields, shape ``(n, H, W)``.
         means : mapping, optional
-            Fixed mean of every modulus; ``None`` subtracts each field's own.
+            Fixed means of the channels; ``None`` subtracts each field's own.
         chunk : int, optional
             Samples at a time in the harmonics, which are then computed again in the backward pass.
 
@@ -124,7 +130,7 @@ class WaveletMoments(nn.Module):
             layers[scale, 1] = coefficients = self.pyramid(spectrum, scale, self.layers.grid((scale, 1)))
             known = (scale, 0) in self.layers.layers
             if self.stacked or known:
-                mean = self.layers.mean(scale, means) if known else None
+                mean = self.layers.mean((scale, 0), means) if known else None
                 layers[scale, 0] = modulus_spectrum(coefficients, mean)
         sums = [
             cast(ShiftedSums, shifted).of_energy(square(layers[layer]))
@@ -195,3 +201,13 @@ def _recomputed(
         harmonic_sums, spectrum, units, *firsts, use_reentrant=False, preserve_rng_state=False
     )
     return values
+
+
+def _taken(row: Moment) -> bool:
+    a, b, aligned = row.first, row.second, row.first.angle == row.second.angle
+    if a.harmonic == 1:
+        own = layer_of(a) == layer_of(b)
+        return aligned and (own or (b.scale > a.scale and b.harmonic == 2 ** (b.scale - a.scale)))
+    if a.harmonic != 0 or b.harmonic not in (0, 1) or a.scale > b.scale:
+        return False
+    return aligned or (row.shift == (0, 0) and layer_of(a) != layer_of(b))

@@ -9,6 +9,7 @@ from phasewave.solve.result import Status
 from phasewave.turbulence.gaussian import GaussianModel
 from phasewave.turbulence.matching import set_goal
 from phasewave.turbulence.sampler import MaxEntropySampler
+from phasewave.turbulence.start import GaussianStart
 from phasewave.turbulence.targets import standard_target
 
 
@@ -189,6 +190,17 @@ def test_fields_of_one_sky_are_sampled_together():
     assert float(found) == pytest.approx(float(wanted), abs=2e-5)
     means = result.samples.mean((-2, -1))
     torch.testing.assert_close(means, fields.mean((-2, -1)).expand(2, -1), rtol=1e-6, atol=0)
+
+
+def test_fields_of_one_sky_start_with_their_cross_spectra():
+    one = skewed(32, 32)
+    fields = torch.stack([one, 5.0 - 0.1 * one])
+    start = MaxEntropySampler(Pair(), max_evaluations=1).sample(fields, n_samples=1, channels=True, shape=(48, 32))
+    x, y = start.samples[0]
+    torch.testing.assert_close(y, 5.0 - 0.1 * x, rtol=1e-6, atol=1e-6)
+    mask = torch.ones(32, 32, dtype=torch.bool)
+    mask[4:8, 4:8] = False
+    assert GaussianStart(standard_target(fields, channels=True, mask=mask), (32, 32)).joint is None
 
 
 def test_samples_can_be_drawn_in_parts():

@@ -15,6 +15,7 @@ from phasewave.runs.record import jsonable, write_json
 from phasewave.turbulence.fields import MIN_SIZE
 from phasewave.turbulence.figure import draw_synthesis
 from phasewave.turbulence.gaussian import GaussianModel
+from phasewave.turbulence.gaussian_fields import GaussianFields
 from phasewave.turbulence.inputs import SynthesisInput, observed_rectangle
 from phasewave.turbulence.moment_file import write_moments
 from phasewave.turbulence.report import compare
@@ -70,6 +71,7 @@ def write_results(
     """
     shape = (int(result.samples.shape[-2]), int(result.samples.shape[-1]))
     channels = result.samples.unbind(1) if given.channels else [result.samples]
+    gaussians = _gaussian(given, len(result.samples), shape, seed)
     extra: dict[str, torch.Tensor] = {"history": result.history}
     reports, pictures = [], []
     for number, samples in enumerate(channels):
@@ -80,9 +82,7 @@ def write_results(
         extra[f"target{name}"] = given.fields[number if given.channels else 0].values
         if target is None:
             continue
-        process = given.values[number] if given.channels else given.values
-        model = GaussianModel(process, mask=given.mask, periodic=given.periodic)
-        gaussian = model.sample(len(samples), seed=seed, shape=shape)
+        gaussian = gaussians[number]
         extra[f"gaussian{name}"] = gaussian
         whole = given.periodic and given.mask is None
         judge = compare if whole else _compare_part
@@ -121,6 +121,15 @@ def _target(given: SynthesisInput, channel: int) -> tuple[torch.Tensor | None, t
     if min(fields.shape[-2:]) < MIN_SIZE or float(fields[0].std(correction=0)) == 0:
         return None, None
     return fields[0], fields[1:] if len(fields) > 1 else None
+
+
+def _gaussian(given: SynthesisInput, count: int, shape: tuple[int, int], seed: int) -> list[torch.Tensor]:
+    """Return samples of the Gaussian model, a stack for each field of one sky."""
+    if given.channels and given.periodic and given.mask is None:
+        return list(GaussianFields(given.values).sample(count, seed=seed, shape=shape).unbind(1))
+    processes = given.values.unbind(0) if given.channels else (given.values,)
+    models = [GaussianModel(each, mask=given.mask, periodic=given.periodic) for each in processes]
+    return [model.sample(count, seed=seed, shape=shape) for model in models]
 
 
 def _compare_part(

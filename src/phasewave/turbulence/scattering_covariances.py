@@ -54,7 +54,8 @@ class ScatteringCovariances(nn.Module):
         Octaves of resolution of the moduli above the wavelets' own at each scale. Standardised moments differ
         from those at full resolution by up to 5e-4 at 0, 1e-4 at 1, and not at all from ``n_scales`` on.
     chunk : int, optional
-        Samples at a time, computed again in the backward pass. It bounds the memory and changes no value.
+        Samples at a time, computed again in the backward pass, wavelet by wavelet. It bounds the memory and
+        changes no value.
     dtype : torch.dtype
         float32 or float64.
 
@@ -103,7 +104,7 @@ class ScatteringCovariances(nn.Module):
         )
         self.shape, self.dtype = wavelets.shape, dtype
         self.table: tuple[ScatteringMoment, ...] = scattering_table(n_scales, n_angles, max_harmonic)
-        self.sums = ScatteringSums(wavelets, self.table)
+        self.sums = ScatteringSums(wavelets, self.table, recompute=self.chunk is not None)
         self.register_buffer("means", None, persistent=False)
         self.register_buffer("units", None, persistent=False)
         first, second = zip(*(self._units_of(row) for row in self.table), strict=True)
@@ -138,14 +139,9 @@ class ScatteringCovariances(nn.Module):
         fields = self._checked("x", x)
         if len(fields) == 0:
             return x.new_zeros((*x.shape[:-2], self.n_moments), dtype=x.dtype.to_complex())
-        if self.chunk is None:
-            values = self._moments(fields)
-        else:
-            pieces = [
-                checkpoint(self._moments, piece, use_reentrant=False, preserve_rng_state=False)
-                for piece in fields.split(self.chunk)
-            ]
-            values = torch.cat(pieces)
+        pieces = [fields] if self.chunk is None else fields.split(self.chunk)
+        step = self._moments if len(pieces) == 1 else self._recomputed
+        values = torch.cat([step(piece) for piece in pieces])
         return values.view(*x.shape[:-2], self.n_moments)
 
     def standardized(self, target: torch.Tensor) -> ScatteringCovariances:
@@ -234,13 +230,17 @@ class ScatteringCovariances(nn.Module):
             dtype=self.dtype,
             mask=mask,
         )
-        module.sums = ScatteringSums(wavelets, self.table)
+        module.sums = ScatteringSums(wavelets, self.table, recompute=self.chunk is not None)
         return module.to(self.first.device)
 
     def _checked(self, name: str, x: torch.Tensor) -> torch.Tensor:
         """Check the fields; return them with one batch axis."""
         real_field(name, x, self.shape, dtype=self.dtype)
         return x.reshape(math.prod(x.shape[:-2]), *self.shape)
+
+    def _recomputed(self, fields: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = checkpoint(self._moments, fields, use_reentrant=False, preserve_rng_state=False)
+        return result
 
     def _moments(self, fields: torch.Tensor) -> torch.Tensor:
         values, powers = self.sums(fields, self.means)

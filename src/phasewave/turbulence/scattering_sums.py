@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from phasewave.core.bump import BumpSteerable
 from phasewave.core.fourier import Band
@@ -35,6 +36,8 @@ class ScatteringSums(nn.Module):
         The first layer.
     table : sequence of ScatteringMoment
         The rows; all oriented, or all harmonics, after the mean and the low-pass.
+    recompute : bool
+        Keep the spectra of the moduli alone for the backward pass, and compute the rest again wavelet by wavelet.
 
     Raises
     ------
@@ -48,9 +51,11 @@ class ScatteringSums(nn.Module):
     odd: torch.Tensor
     waves: torch.Tensor
 
-    def __init__(self, wavelets: WindowedWavelets, table: Sequence[ScatteringMoment]) -> None:
+    def __init__(
+        self, wavelets: WindowedWavelets, table: Sequence[ScatteringMoment], *, recompute: bool = False
+    ) -> None:
         super().__init__()
-        self.wavelets = wavelets
+        self.wavelets, self.recompute = wavelets, recompute
         self.boxes = self._boxes()
         self.bands = nn.ModuleDict()
         for scale, angle in itertools.product(range(wavelets.n_scales), range(wavelets.n_angles)):
@@ -165,36 +170,46 @@ class ScatteringSums(nn.Module):
         values = [torch.stack((own, window_mean((low - about).square(), window)), dim=-1)]
         moduli, powers = [], []
         for scale in range(w.n_scales):
-            size = modulus(torch.fft.ifft2(w.coefficients(spectrum, scale)))
-            first = window_mean(size, w.window(scale))
+            first, size = self._kept(self._modulus, scale, spectrum)
             values.append(first)
-            if w.fill is not None:
-                size = (size - first[..., None, None]) * self.get_buffer(f"kept_{scale}")
-            moduli.append(torch.fft.fft2(size))
+            moduli.append(size)
         grams = []
-        for scale in range(w.n_scales):
-            gram = self._gram(spectrum, moduli, scale)
+        for scale, boxes in enumerate(self.boxes):
+            sources = (spectrum[:, None], *moduli[: scale + 1])
+            alone = [self._kept(self._products, scale, angle, *sources) for angle in range(len(boxes))]
+            gram = torch.stack(alone, dim=1)
+            if w.fill is not None:
+                gram = gram / self.get_buffer(f"overlaps_{scale}")
             powers.append(gram[..., 0, 0].real)
             grams.append(gram.flatten(1))
         every = torch.cat([torch.cat(values, dim=-1).to(grams[0].dtype), *grams], dim=-1)
         return self._of_rows(every), torch.stack(powers, dim=1)
 
-    def _gram(self, spectrum: torch.Tensor, moduli: Sequence[torch.Tensor], scale: int) -> torch.Tensor:
-        """Mean products of all that the wavelets of a scale filter: ``(n, n_angles, size, size)``."""
-        sources = [spectrum[:, None], *moduli[: scale + 1]]
-        windows = None if self.wavelets.fill is None else self.get_buffer(f"windows_{scale}")
-        grams = []
-        for angle, box in enumerate(self.boxes[scale]):
-            bands = [cast(Band, self.bands[_key(scale, angle, source.shape[-2:])]) for source in sources]
-            filtered = [band(source)[:, :, 0] for band, source in zip(bands, sources, strict=True)]
-            points = math.prod(box)
-            if windows is None:
-                grams.append(_gram(torch.cat(filtered, dim=1).flatten(2)) / points**2)
-                continue
-            alone = [torch.fft.ifft2(z) * w for z, w in zip(filtered, windows[angle], strict=True)]
-            grams.append(_gram(torch.cat(alone, dim=1).flatten(2)) / points)
-        gram = torch.stack(grams, dim=1)
-        return gram if windows is None else gram / self.get_buffer(f"overlaps_{scale}")
+    def _kept(self, step: Callable[..., Any], *inputs: Any) -> Any:
+        """Result of a step, which keeps nothing but its inputs for the backward pass if that is asked for."""
+        if not self.recompute:
+            return step(*inputs)
+        return checkpoint(step, *inputs, use_reentrant=False, preserve_rng_state=False)
+
+    def _modulus(self, scale: int, spectrum: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Means of the moduli of a scale, and their spectra."""
+        w = self.wavelets
+        size = modulus(torch.fft.ifft2(w.coefficients(spectrum, scale)))
+        mean = window_mean(size, w.window(scale))
+        if w.fill is not None:
+            size = (size - mean[..., None, None]) * self.get_buffer(f"kept_{scale}")
+        return mean, torch.fft.fft2(size)
+
+    def _products(self, scale: int, angle: int, *sources: torch.Tensor) -> torch.Tensor:
+        """Mean products of all that one wavelet filters: ``(n, size, size)``, of the windows too under a mask."""
+        bands = [cast(Band, self.bands[_key(scale, angle, source.shape[-2:])]) for source in sources]
+        filtered = [band(source)[:, :, 0] for band, source in zip(bands, sources, strict=True)]
+        points = math.prod(self.boxes[scale][angle])
+        if self.wavelets.fill is None:
+            return _gram(torch.cat(filtered, dim=1).flatten(2)) / points**2
+        windows = self.get_buffer(f"windows_{scale}")[angle]
+        alone = [torch.fft.ifft2(z) * window for z, window in zip(filtered, windows, strict=True)]
+        return _gram(torch.cat(alone, dim=1).flatten(2)) / points
 
     def _of_rows(self, every: torch.Tensor) -> torch.Tensor:
         turned = every.index_select(1, self.picks.flatten()).unflatten(1, self.picks.shape)

@@ -186,7 +186,7 @@ class Denoiser:
             start = (wiener.mean(target) if self.start == "wiener" else target).expand(count, *target.shape)
         start = start.to(field.dtype)
         matching, unit = self._matching(target.to(field.dtype), wiener.mean(target).to(field.dtype), noise, root)
-        preconditioner = SpectralPreconditioner(model)
+        preconditioner = SpectralPreconditioner(model, exponent=0.5)
 
         def objective(variables: Tensor) -> tuple[Tensor, Tensor]:
             losses, gradient = matching.value_and_gradient(_each(preconditioner.fields, variables))

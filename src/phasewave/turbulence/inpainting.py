@@ -193,7 +193,7 @@ class Inpainter:
         model = observed_model(target, mask, seed=root) if complete is None else GaussianModel(complete).smoothed()
         conditional = ConditionalGaussian(model, target, mask)
         start = conditional.sample(count, seed=root).to(field.dtype)
-        preconditioner = SpectralPreconditioner(model)
+        preconditioner = SpectralPreconditioner(model, exponent=0.5)
         known = target.to(field.dtype)
         others = None if complete is None else complete.to(field.dtype)
         matching, tolerance = self._matching(start[:1], mask, others)

@@ -9,8 +9,9 @@ from typing import Literal, cast
 import torch
 from torch import nn
 
-from phasewave.checks import fail
+from phasewave.checks import fail, integer
 from phasewave.turbulence.interface import MomentRow, Moments
+from phasewave.turbulence.recompute import recomputed
 
 
 @dataclass(frozen=True)
@@ -43,23 +44,39 @@ class JointMoments(nn.Module):
         Each maps fields ``(..., H, W)`` to moments ``(..., n)``, real or complex, and has a method
         ``standardized(target)``. What else it must have to be resized, masked and listed in the table is said in
         `phasewave.turbulence.interface`.
-    weights : sequence of float, optional
-        Factor of each part's moments in the loss; 1 by default.
+    weights : sequence of float or torch.Tensor, optional
+        Factor of each part's moments in the loss, one number or, shape ``(n_moments,)``, one a moment; 1 by
+        default.
+    chunk : int, optional
+        Samples at a time; then the parts are computed again in the backward pass, one after another, so that the
+        memory is that of the largest (which may have a ``chunk`` of its own). By default all at once.
 
     Raises
     ------
+    TypeError
+        If ``chunk`` is not an integer.
     ValueError
         If there are no parts, not as many weights, or the parts are for fields of different shapes.
     """
 
-    def __init__(self, parts: Sequence[nn.Module], *, weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        parts: Sequence[nn.Module],
+        *,
+        weights: Sequence[float | torch.Tensor] | None = None,
+        chunk: int | None = None,
+    ) -> None:
         super().__init__()
         if not parts:
             fail("parts", "be one or more modules", tuple(parts))
         self.parts = nn.ModuleList(parts)
-        self.weights = tuple(1.0 for _ in parts) if weights is None else tuple(weights)
-        if len(self.weights) != len(parts):
-            fail("weights", f"be {len(parts)} numbers", self.weights)
+        self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
+        given = [1.0] * len(parts) if weights is None else list(weights)
+        if len(given) != len(parts):
+            fail("weights", f"be one for each of the {len(parts)} parts", len(given))
+        for number, weight in enumerate(given):
+            factor = torch.as_tensor(weight, dtype=torch.float64).sqrt()
+            self.register_buffer(f"factor_{number}", factor, persistent=False)
         shapes = [tuple(cast(Moments, part).shape) for part in parts if hasattr(part, "shape")]
         if len(set(shapes)) > 1:
             fail("parts", "be for fields of one shape", shapes)
@@ -92,10 +109,9 @@ class JointMoments(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Moments of fields ``(..., H, W)``: real, shape ``(..., n_moments)``."""
-        values = [part(x) for part in self.parts]
-        real = [torch.view_as_real(v).flatten(-2) if v.is_complex() else v for v in values]
-        scaled = [w**0.5 * v for w, v in zip(self.weights, real, strict=True)]
-        return torch.cat(scaled, dim=-1)
+        values = [self._values(part, x) for part in self.parts]
+        scaled = [v * self._factor(number).to(v.real.dtype) for number, v in enumerate(values)]
+        return torch.cat([torch.view_as_real(v).flatten(-2) if v.is_complex() else v for v in scaled], dim=-1)
 
     def standardized(self, target: torch.Tensor) -> JointMoments:
         """The same moments, each part standardised by the target."""
@@ -121,8 +137,22 @@ class JointMoments(nn.Module):
         """
         return self._of([part.masked(mask) for part in self._moments()])
 
+    def _values(self, part: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        """Moments of a part, of some samples at a time."""
+        n_axes = 3 if any(hasattr(part, "n_fields") for part in self.parts) else 2
+        if self.chunk is None or x.ndim <= n_axes or x.numel() == 0:
+            return cast(torch.Tensor, part(x) if self.chunk is None else recomputed(part, x))
+        samples = x.flatten(0, -n_axes - 1)
+        values = torch.cat([recomputed(part, piece) for piece in samples.split(self.chunk)])
+        return values.unflatten(0, x.shape[:-n_axes])
+
     def _moments(self) -> list[Moments]:
         return cast(list[Moments], list(self.parts))
 
     def _of(self, parts: Sequence[Moments]) -> JointMoments:
-        return JointMoments(cast(Sequence[nn.Module], parts), weights=self.weights)
+        weights = [self._factor(number).square() for number in range(len(self.parts))]
+        return JointMoments(cast(Sequence[nn.Module], parts), weights=weights, chunk=self.chunk)
+
+    def _factor(self, number: int) -> torch.Tensor:
+        """Square root of the weights of a part."""
+        return self.get_buffer(f"factor_{number}")

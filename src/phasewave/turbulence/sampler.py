@@ -97,6 +97,8 @@ class MaxEntropySampler:
     chunk : int, optional
         Samples evaluated at a time; None for all at once. With 1, sample i of a seed is the same to the last
         bit whatever ``n_samples``.
+    exponent : float
+        Of `SpectralPreconditioner`: 1 for moments of equal weights, 1/2 for those of `scale_weights`.
 
     Raises
     ------
@@ -121,6 +123,7 @@ class MaxEntropySampler:
         max_evaluations: int = 500,
         solver: LBFGS | None = None,
         chunk: int | None = 1,
+        exponent: float = 1.0,
     ) -> None:
         self.moments = moments
         self.weights = weights
@@ -130,6 +133,9 @@ class MaxEntropySampler:
         self.max_evaluations = integer("max_evaluations", max_evaluations, minimum=1)
         self.solver = LBFGS(history_size=50) if solver is None else solver
         self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
+        if not exponent >= 0.0:
+            fail("exponent", "be >= 0", exponent)
+        self.exponent = exponent
 
     def sample(
         self,
@@ -199,7 +205,7 @@ class MaxEntropySampler:
         )
         matching = goal.matching
         start = GaussianStart(target, sizes)
-        preconditioner = SpectralPreconditioner(start.model)
+        preconditioner = SpectralPreconditioner(start.model, exponent=self.exponent)
 
         def objective(variables: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             values, gradient = matching.value_and_gradient(self._each(preconditioner.fields, variables))

@@ -21,17 +21,28 @@ from phasewave.turbulence.joint import JointMoments
 from phasewave.turbulence.marginals import Marginals
 from phasewave.turbulence.moment_sizes import MAX_SCALES, MomentSize, fitting_size
 from phasewave.turbulence.moment_table import PYWPH_CLASSES, MomentClass, MomentSet
+from phasewave.turbulence.moment_weights import scale_weights
 from phasewave.turbulence.moments import PhaseHarmonicMoments
+from phasewave.turbulence.named_sets import build_named, count_named
+from phasewave.turbulence.whitening import Whitened
 
-MomentChoice = Literal["circular", "pywph"]
+MomentChoice = Literal[
+    "circular",
+    "pywph",
+    "zhang-mallat-a",
+    "zhang-mallat-b",
+    "zhang-mallat-c",
+    "zhang-mallat-d",
+    "scattering-covariances",
+]
 
-_ORIENTED: dict[MomentChoice, tuple[MomentClass, ...]] = {
+_ORIENTED: dict[Literal["circular", "pywph"], tuple[MomentClass, ...]] = {
     "circular": (*PYWPH_CLASSES, "C00"),
     "pywph": (*PYWPH_CLASSES, "one_point"),
 }
 _N_BANDS = 12
 _CROSS_ANGLES = 4
-_BAND_WEIGHT = 10.0
+_MARGINAL_WEIGHT, _BAND_WEIGHT = 2.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -40,11 +51,12 @@ class SynthesisSettings:
 
     Attributes
     ----------
-    moments : {"circular", "pywph"}
-        ``"circular"``: `CircularMoments`, the phase harmonics of oriented wavelets, `Marginals` and `BandPowers`,
-        about 4e4 moments that bring back vortices and filaments. ``"pywph"``: pywph's phase harmonics and the
-        one-point moments, about 3e3. Of several fields of one sky every field has its set, and `CrossMoments`
-        join them.
+    moments : MomentChoice
+        ``"circular"``: `CircularMoments`, the phase harmonics of oriented wavelets and quantiles of the `Whitened`
+        field, `Marginals` and `BandPowers`, about 4e4 moments that bring back vortices and filaments.
+        ``"pywph"``: pywph's phase harmonics and the one-point moments, about 3e3. ``"zhang-mallat-a"`` to
+        ``"-d"`` and ``"scattering-covariances"``: `phasewave.turbulence.named_sets`. Of several fields of one sky
+        every field has its set, and `CrossMoments` join them.
     n_scales : int or None
         Octaves; None: 5, or what the field can bear (`fitting_size`).
     n_angles : int or None
@@ -62,7 +74,7 @@ class SynthesisSettings:
     moments: MomentChoice = "circular"
     n_scales: int | None = None
     n_angles: int | None = None
-    tolerance: float | Mapping[str, float] = 3e-4
+    tolerance: float | Mapping[str, float] = 1.5e-4
     max_evaluations: int = 500
     chunk: int | None = 1
 
@@ -125,13 +137,23 @@ class SynthesisSettings:
         )
         return JointMoments([fields, cross])
 
+    @property
+    def exponent(self) -> float:
+        """Exponent of the sampler's preconditioner that suits the weights of the set."""
+        return 0.5 if self.moments == "circular" else 1.0
+
     def in_loss(self) -> list[str]:
         """Names of the report's statistics that the moments fix."""
+        if self.moments != "circular" and self.moments != "pywph":
+            return ["spectrum_error", "standard_deviation"]
         one_point = ["kurtosis", "mean", "skewness", "standard_deviation"]
         return sorted([*one_point, "spectrum_error", *(["wasserstein"] if self.moments == "circular" else [])])
 
     def _one(self, shape: tuple[int, int], size: MomentSize, dtype: torch.dtype) -> nn.Module:
         """Return the moments of one field."""
+        if self.moments != "circular" and self.moments != "pywph":
+            numbers = {"n_scales": size.n_scales, "n_angles": size.n_angles}
+            return build_named(self.moments, shape, **numbers, dtype=dtype)
         oriented = PhaseHarmonicMoments(
             shape,
             n_scales=size.n_scales,
@@ -148,19 +170,25 @@ class SynthesisSettings:
             smoothings=size.smoothings,
             dtype=dtype,
         )
+        bands = Marginals(shape, n_scales=size.n_scales, widths=(), n_bins=size.n_bins, dtype=dtype)
+        weights = (scale_weights(circular.table), scale_weights(oriented.table), _MARGINAL_WEIGHT)
+        whitened = Whitened(JointMoments([circular, oriented, bands], weights=weights))
         marginals = Marginals(shape, n_scales=size.n_scales, n_bins=size.n_bins, dtype=dtype)
         powers = BandPowers(shape, n_bands=_N_BANDS, dtype=dtype)
-        return JointMoments([circular, oriented, marginals, powers], weights=(1.0, 1.0, 1.0, _BAND_WEIGHT))
+        return JointMoments([whitened, marginals, powers], weights=(1.0, _MARGINAL_WEIGHT, _BAND_WEIGHT))
 
     def _count(self, size: MomentSize, shape: tuple[int, int], n_fields: int) -> int:
         """Return the number of real moments of a set, or a little more."""
-        classes = _ORIENTED[self.moments]
-        table = MomentSet(n_scales=size.n_scales, n_angles=size.n_angles, classes=classes).table()
-        count = 2 * len(table)
+        if self.moments != "circular" and self.moments != "pywph":
+            count = count_named(self.moments, n_scales=size.n_scales, n_angles=size.n_angles)
+        else:
+            classes = _ORIENTED[self.moments]
+            table = MomentSet(n_scales=size.n_scales, n_angles=size.n_angles, classes=classes).table()
+            count = 2 * len(table)
         if self.moments == "circular":
             channels = len(channels_of_scale(0, size.max_momentum)) * (2 * size.n_scales - 1)
             count += channels + channels * (channels + 1) // 2 * len(size.smoothings)
-            count += min(size.n_bins, math.prod(shape) // 16) * (2 * size.n_scales + 5) + _N_BANDS
+            count += min(size.n_bins, math.prod(shape) // 16) * (4 * size.n_scales + 6) + _N_BANDS
         if n_fields == 1:
             return count
         angles = min(_CROSS_ANGLES, size.n_angles)

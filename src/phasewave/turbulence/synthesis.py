@@ -147,7 +147,11 @@ def synthesize(
     least = (min(given.shape[0], sizes[0]), min(given.shape[1], sizes[1]))
     moments = chosen.build(least, values.dtype, n_fields=given.n_channels).to(device)
     sampler = MaxEntropySampler(
-        moments, tolerance=chosen.tolerance, max_evaluations=chosen.max_evaluations, chunk=chosen.chunk
+        moments,
+        tolerance=chosen.tolerance,
+        max_evaluations=chosen.max_evaluations,
+        chunk=chosen.chunk,
+        exponent=chosen.exponent,
     )
     run = team.agree(
         lambda: open_run(

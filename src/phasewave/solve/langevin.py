@@ -66,6 +66,17 @@ class Langevin:
     References
     ----------
     Roberts and Tweedie, Bernoulli 2, 1996; Roberts and Rosenthal, J. R. Stat. Soc. B 60, 1998 (acceptance .574).
+
+    Examples
+    --------
+    >>> def unit_normal(x):
+    ...     return x.square().sum(1) / 2, x
+    >>> solver = Langevin(0.5)
+    >>> state = solver.init(unit_normal, torch.zeros(4, 3), seed=0)
+    >>> for _ in range(10):
+    ...     state = solver.step(unit_normal, state)
+    >>> state.point.shape, state.n_steps
+    (torch.Size([4, 3]), 10)
     """
 
     step_size: float

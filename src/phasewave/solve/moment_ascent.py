@@ -31,8 +31,7 @@ class MomentAscent:
     shortened where the model would change by more than ``max_divergence`` nats, which the chains could not
     follow; A is the metric at the start and B that of as many recent points of the chains
     (`ExponentialFamily.uphill`). Then theta is the average of the path, the n-th weighting 4 / (n + 4) of it,
-    and stays so for
-    ``n_measurements`` cycles, the second half of which measure the expectations.
+    and stays so for ``n_measurements`` cycles, the second half of which measure the expectations.
 
     Parameters
     ----------

@@ -48,10 +48,11 @@ class Whitened(nn.Module):
     .. math:: \phi(x) = \text{part}(y), \qquad
               y = F^{-1} \big( \bar S(|\omega|)^{-1/2} F x \big)
 
-    with :math:`\ln \bar S` the logarithm of a target's mean power over shells of frequency, smoothed by local linear
-    regression in :math:`\ln|\omega|` with a Gaussian of width 0.3, and S at least 1e-10 of its largest value. The spectrum of
-    turbulence is so steep that a wavelet an octave wide sees little but the lowest frequencies of its band: the
-    finest structure, which the eye sees in the Laplacian, is in no moment of ``x``. In ``y`` every band counts.
+    with :math:`\ln \bar S` the logarithm of a target's mean power over shells of frequency, smoothed by local
+    linear regression in :math:`\ln|\omega|` with a Gaussian of width 0.3, and S at least 1e-10 of its maximum.
+    The spectrum of turbulence is so steep that a wavelet an octave wide sees little but the lowest frequencies of
+    its band: the finest structure, which the eye sees in the Laplacian, is in no moment of ``x``. In ``y`` every
+    band counts.
 
     Before `standardized`, the spectrum is taken to be flat: ``y = x``.
 

@@ -42,7 +42,7 @@ _LEVELS = (
     (4, 2, (0.0,), 64),
     (4, 2, (0.0,), 32),
 )
-_LEAST = (2, 1, (0.0,), 16)
+_LEAST = ((2, 1, (0.0,), 16), (2, 1, (0.0,), 8))
 
 
 def fitting_size(
@@ -57,8 +57,8 @@ def fitting_size(
 
     The full set has 5 octaves, or as many as leave 4 periods of the largest scale in the field; 8 angles,
     momenta to 4, three smoothings, 128 bins. First the smoothings go, then angles and bins, then momenta, then one
-    octave with the same steps again; last come 2 angles, momentum 1 and 16 bins, with ever fewer octaves. If not
-    even the least size fits, it is returned.
+    octave with the same steps again; last come 2 angles, momentum 1 and 16 or 8 bins, with ever fewer octaves. If
+    not even the least size fits, it is returned.
 
     Parameters
     ----------
@@ -85,7 +85,8 @@ def _sizes(shape: tuple[int, int], n_scales: int | None, n_angles: int | None) -
         for level in _LEVELS:
             yield _size(octaves, level, n_angles)
     for octaves in range(fewer, 0, -1) if n_scales is None else (most,):
-        yield _size(octaves, _LEAST, n_angles)
+        for level in _LEAST:
+            yield _size(octaves, level, n_angles)
 
 
 def _size(n_scales: int, level: tuple[int, int, tuple[float, ...], int], n_angles: int | None) -> MomentSize:

@@ -137,10 +137,11 @@ class Layers(nn.Module):
             window = self.window(layer) if self.windowed else None
             power = _mean(square(z), window).mean(0)
             mean = _mean(_harmonic(z, k), window).mean(0)
+            if abs(k) == 1:
+                mean = torch.zeros_like(mean)
             deviation = (power - mean.abs() ** 2).clamp_min(0).sqrt()
-            fixed = torch.zeros_like(mean) if abs(k) == 1 else mean
             for angle in range(self.n_angles):
-                result[Channel("wavelet", scale, angle, k)] = fixed[angle], deviation[angle]
+                result[Channel("wavelet", scale, angle, k)] = mean[angle], deviation[angle]
         return result
 
 

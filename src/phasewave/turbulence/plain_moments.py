@@ -94,14 +94,18 @@ class PlainMoments(nn.Module):
             self.grams[scale] = [(rows[n].first.harmonic, rows[n].second.harmonic) for n in members]
 
         powers = [n for n, row in enumerate(rows) if row.kind == "one_point"]
-        self.powers = bool(powers)
-        binned = [n for n, row in enumerate(rows) if row.kind == "quantiles"]
-        self.binned = list(dict.fromkeys((rows[n].first, rows[n].bins) for n in binned))
-        self.order = [*ordered, *powers, *binned]
+        self.powers = [rows[n].order - 1 for n in powers]
+        self.binned: dict[tuple[Channel, int], list[int]] = {}
+        bins: list[int] = []
+        for source in dict.fromkeys((row.first, row.bins) for row in rows if row.kind == "quantiles"):
+            members = [n for n, row in enumerate(rows) if (row.first, row.bins) == source]
+            self.binned[source] = [rows[n].order - 1 for n in members]
+            bins += members
+        self.order = [*ordered, *powers, *bins]
         self.counts = [1.0] * len(self.order)
-        for channel, bins in self.binned:
-            if self.masked and bins > len(self._kept(channel)):
-                fail("mask", f"keep at least {bins} pixels for as many quantiles", len(self._kept(channel)))
+        for channel, n_bins in self.binned:
+            if self.masked and n_bins > len(self._kept(channel)):
+                fail("mask", f"keep at least {n_bins} pixels for as many quantiles", len(self._kept(channel)))
 
     def _keep(self, source: str, kept: torch.Tensor) -> None:
         self.register_buffer(f"kept_{source}", kept.flatten().nonzero()[:, 0], persistent=False)
@@ -135,10 +139,10 @@ class PlainMoments(nn.Module):
         if self.powers:
             field = fields[Channel("field")]
             field = field if means is None else field - means[Channel("field")].real
-            values.append(central_powers(field, N_POWERS, centred=means is not None))
-        for channel, bins in self.binned:
+            values.append(central_powers(field, N_POWERS, centred=means is not None)[:, self.powers])
+        for (channel, bins), picks in self.binned.items():
             field = fields[channel] if means is None else fields[channel] - means[channel].real
-            values.append(quantile_means(field, bins))
+            values.append(quantile_means(field, bins)[:, picks])
         return torch.cat(values, dim=-1)
 
     @torch.no_grad()

@@ -53,7 +53,7 @@ class TableMoments(nn.Module):
     isotropic : bool
         Standardise the channels of all angles by one mean and one deviation.
     oversampling : int
-        Octaves of resolution above the wavelets' own at each scale. Each costs 4 times the pixels.
+        Octaves of resolution above the wavelets' own. Each costs 4 times the pixels.
     chunk : int, optional
         Samples at a time; then what was not kept is computed again in the backward pass. This bounds the memory
         and changes no value. By default all samples at once.
@@ -187,18 +187,13 @@ class TableMoments(nn.Module):
 
         Every covariance then subtracts the target's means of its two channels and is divided by their standard
         deviations, so that matching it also matches the means; a power is divided by the field's standard
-        deviation to that power, a quantile likewise after the mean. A channel that hardly varies in the target is
-        divided by a floor (`phasewave.turbulence.scales.floored`).
+        deviation to that power, a quantile likewise after the mean. A channel that hardly varies is divided by a
+        floor (`phasewave.turbulence.scales.floored`).
 
         Parameters
         ----------
         target : torch.Tensor
             One field or several, shape ``(..., H, W)``; means are taken over all of them.
-
-        Returns
-        -------
-        TableMoments
-            A new module; this one is unchanged.
 
         Raises
         ------

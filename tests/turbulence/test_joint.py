@@ -115,3 +115,35 @@ def test_wrong_arguments_are_named() -> None:
         JointMoments([])
     with pytest.raises(ValueError, match="weights"):
         JointMoments(parts((32, 32)), weights=[1.0, 2.0])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_chunks_change_no_value_and_no_gradient(masked: bool) -> None:
+    def made(chunk: int | None) -> JointMoments:
+        options = {"n_scales": 2, "dtype": torch.float64, "chunk": chunk}
+        circular = CircularMoments((32, 32), max_momentum=2, smoothings=(0.0, 2.0), **options)
+        marginals = Marginals((32, 32), widths=(1.5,), n_bins=16, **options)
+        powers = BandPowers((32, 32), n_bands=4, dtype=torch.float64)
+        joint = JointMoments([circular, marginals, powers], weights=(1.0, 2.0, 3.0), chunk=chunk)
+        if masked:
+            mask = torch.ones(32, 32, dtype=torch.bool)
+            mask[3:5, 4:6] = False
+            joint = joint.masked(mask)
+        return joint.standardized(field(seed=9))
+
+    x = torch.stack([field(seed=s) for s in range(4 - 2 * masked)]).view(2, -1, 1, 32, 32).requires_grad_()
+    whole = made(None)
+    expected = whole(x)
+    weights = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    (wanted,) = torch.autograd.grad((expected * weights).sum(), x)
+    for chunk in (1, 3):
+        chunked = made(chunk)
+        values = chunked(x)
+        torch.testing.assert_close(values, expected, rtol=0, atol=1e-11)
+        (gradient,) = torch.autograd.grad((values * weights).sum(), x)
+        torch.testing.assert_close(gradient, wanted, rtol=0, atol=1e-11 * float(wanted.abs().max()))
+        assert chunked.resized((48, 48)).chunk == chunk
+        assert [part.chunk for part in chunked.resized((48, 48)).parts[:2]] == [chunk, chunk]
+        torch.testing.assert_close(chunked(x[0, 0, 0]), expected[0, 0, 0], rtol=0, atol=1e-11)
+    with pytest.raises(ValueError, match="`chunk`"):
+        made(0)

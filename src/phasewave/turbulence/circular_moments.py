@@ -18,6 +18,7 @@ from phasewave.core.phases import modulus
 from phasewave.turbulence.circular_table import N_SPIN, CircularMoment, channels_of_scale
 from phasewave.turbulence.fill import Fill
 from phasewave.turbulence.masks import observed_mask, seen
+from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.scales import floored
 from phasewave.turbulence.spectral_covariances import SpectralCovariances
 from phasewave.turbulence.spin_fields import directions, split
@@ -52,6 +53,9 @@ class CircularMoments(nn.Module):
         Largest angular momentum, at least 1.
     smoothings : sequence of float
         Widths :math:`\sigma` in pixels.
+    chunk : int, optional
+        Samples at a time; then the channels of a scale are computed again in the backward pass. This bounds the
+        memory and changes no value beyond rounding. By default all samples at once.
     dtype : torch.dtype
         float32 or float64.
 
@@ -83,6 +87,7 @@ class CircularMoments(nn.Module):
         n_scales: int,
         max_momentum: int = 4,
         smoothings: Sequence[float] = (0.0, 2.0, 5.0),
+        chunk: int | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -97,6 +102,7 @@ class CircularMoments(nn.Module):
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
         self.dtype = dtype
+        self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
         self.family = CircularHarmonics(max_momentum)
         bank = filter_bank(self.shape, self.family, n_scales=2 * n_scales - 1, tolerance=TOLERANCE)
         # Moduli reach a little past the band of their wavelets: a quarter of an octave of room keeps their aliases
@@ -157,7 +163,13 @@ class CircularMoments(nn.Module):
         """
         if real_field("x", x, self.shape, dtype=self.dtype).numel() == 0:
             return x.new_zeros((*x.shape[:-2], self.n_moments))
-        spectra = self._channel_spectra(x)
+        fields = x.reshape(-1, *self.shape)
+        parts = [self._values(part) for part in fields.split(len(fields) if self.chunk is None else self.chunk)]
+        return torch.cat(parts).view(*x.shape[:-2], -1)
+
+    def _values(self, fields: torch.Tensor) -> torch.Tensor:
+        """Moments of fields ``(n, H, W)``."""
+        spectra = self._channel_spectra(fields)
         sizes = [spectrum.shape[1] for spectrum in spectra]
         means = self._means(spectra)
         scaled = [
@@ -165,8 +177,8 @@ class CircularMoments(nn.Module):
             for spectrum, deviation in zip(spectra, self.deviations.split(sizes), strict=True)
         ]
         covariances = self.covariances if self.windows is None else self.windows
-        values = torch.cat([(means - self.means) / self.deviations, covariances(scaled)], dim=1)
-        return values.view(*x.shape[:-2], -1)
+        products = covariances(scaled, recompute=self.chunk is not None)
+        return torch.cat([(means - self.means) / self.deviations, products], dim=1)
 
     def standardized(self, target: torch.Tensor) -> CircularMoments:
         """The same moments with the channels' means and deviations fixed from a target.
@@ -224,6 +236,7 @@ class CircularMoments(nn.Module):
             n_scales=self.n_scales,
             max_momentum=self.max_momentum,
             smoothings=self.smoothings,
+            chunk=self.chunk,
             dtype=self.dtype,
         )
         return module._with(self.means, self.deviations, self.softening)
@@ -269,7 +282,9 @@ class CircularMoments(nn.Module):
     def _channel_spectra(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Spectra of the channels of each scale over their pixels' number: ``(n, C, m_0, m_1 // 2 + 1)``."""
         spectrum = self._spectrum(x)
-        return [self._scale(spectrum, i) for i in range(len(self.bands))]
+        if self.chunk is None:
+            return [self._scale(spectrum, i) for i in range(len(self.bands))]
+        return [recomputed(self._scale, spectrum, i) for i in range(len(self.bands))]
 
     def _spectrum(self, x: torch.Tensor) -> torch.Tensor:
         fields = x.reshape(-1, *self.shape)

@@ -19,6 +19,7 @@ from phasewave.core.grids import angular_frequencies
 from phasewave.turbulence.fill import Fill
 from phasewave.turbulence.masks import observed_mask, seen
 from phasewave.turbulence.plain_moments import quantile_means
+from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.scales import floored
 
 TOLERANCE = 1e-7
@@ -67,6 +68,9 @@ class Marginals(nn.Module):
         Widths of the Gaussian low-passes in pixels.
     n_bins : int
         Bins; fewer for a coarse band-pass, so that a bin averages 16 values or more.
+    chunk : int, optional
+        Samples at a time, which are computed again in the backward pass. This bounds the memory and changes no
+        value. By default all samples at once.
     dtype : torch.dtype
         float32 or float64.
 
@@ -86,6 +90,7 @@ class Marginals(nn.Module):
         n_scales: int,
         widths: Sequence[float] = (1.0, 2.0, 4.0, 8.0),
         n_bins: int = 128,
+        chunk: int | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -94,6 +99,7 @@ class Marginals(nn.Module):
             raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
         self.n_scales, self.widths = integer("n_scales", n_scales, minimum=1), tuple(widths)
         self.n_bins = integer("n_bins", n_bins, minimum=1)
+        self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
         if any(not width > 0 for width in widths):
             fail("widths", "be positive", tuple(widths))
         family = CircularHarmonics(0)
@@ -155,12 +161,21 @@ class Marginals(nn.Module):
         """
         if real_field("x", x, self.shape, dtype=self.dtype).numel() == 0:
             return x.new_zeros((*x.shape[:-2], self.n_moments))
+        fields = x.reshape(-1, *self.shape)
+        if self.chunk is None:
+            values = self._quantiles(fields)
+        else:
+            values = torch.cat([recomputed(self._quantiles, part) for part in fields.split(self.chunk)])
+        return values.view(*x.shape[:-2], -1)
+
+    def _quantiles(self, fields: torch.Tensor) -> torch.Tensor:
+        """Moments of fields ``(n, H, W)``."""
         # A bin of n values has the weight 1 / sqrt(bins): the moments of one field then count as one.
         parts = [
             quantile_means(values, bins) / (deviation * math.sqrt(bins))
-            for values, bins, deviation in zip(self._values(x), self.bins, self.deviations, strict=True)
+            for values, bins, deviation in zip(self._values(fields), self.bins, self.deviations, strict=True)
         ]
-        return torch.cat(parts, dim=-1).view(*x.shape[:-2], -1)
+        return torch.cat(parts, dim=-1)
 
     def standardized(self, target: torch.Tensor) -> Marginals:
         """The same moments over the standard deviations that the fields have in a target.
@@ -201,6 +216,7 @@ class Marginals(nn.Module):
             If the shape is not two sizes, too small for the scales, or a field would have fewer values than bins.
         """
         module = Marginals(shape, n_scales=self.n_scales, widths=self.widths, n_bins=self.n_bins, dtype=self.dtype)
+        module.chunk = self.chunk
         for (source, scale), bins, size in zip(self.sources, self.bins, module.sizes, strict=True):
             if size < bins:
                 fail("shape", f"leave {bins} values or more to {source} {scale:g}", module.shape)

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
+from phasewave.turbulence.recompute import recomputed
+
 REACH = 3.2
 """Frequencies past ``REACH / sigma`` are left out: the Gaussian has fallen to exp(-REACH^2 / 2) = 6e-3 there."""
 
@@ -75,13 +77,15 @@ class SpectralCovariances(nn.Module):
                 yield from ((sigma, a, start + b) for a in range(start) for b in range(count))
                 yield from ((sigma, start + a, start + b) for a, b in zip(rows, columns, strict=True))
 
-    def forward(self, spectra: Sequence[torch.Tensor]) -> torch.Tensor:
+    def forward(self, spectra: Sequence[torch.Tensor], *, recompute: bool = False) -> torch.Tensor:
         """Covariances of all pairs.
 
         Parameters
         ----------
         spectra : sequence of torch.Tensor
             For each scale, complex half spectra of shape ``(n, n_channels, m_0, m_1 // 2 + 1)``.
+        recompute : bool
+            Weigh the spectra again in the backward pass instead of keeping them.
 
         Returns
         -------
@@ -94,13 +98,18 @@ class SpectralCovariances(nn.Module):
             for scale, box in enumerate(boxes):
                 # The finer scales, cropped from what the last step left of them.
                 held = [_narrowed(spectrum, box) for spectrum in held] + [_centred(spectra[scale], box)]
-                weights = getattr(self, f"weights_{number}_{scale}")
-                flat = [_real_rows(spectrum * weights) for spectrum in held]
-                if scale:
-                    values.append((torch.cat(flat[:-1], dim=1) @ flat[-1].transpose(1, 2)).flatten(1))
-                same = flat[-1] @ flat[-1].transpose(1, 2)
-                values.append(same.flatten(1).index_select(1, self.lower))
+                weights = self.get_buffer(f"weights_{number}_{scale}")
+                values.append(
+                    recomputed(self._products, weights, *held) if recompute else self._products(weights, *held)
+                )
         return torch.cat(values, dim=1)
+
+    def _products(self, weights: torch.Tensor, *held: torch.Tensor) -> torch.Tensor:
+        """Covariances of the channels of the last scale with all: ``(n, pairs)``."""
+        flat = [_real_rows(spectrum * weights) for spectrum in held]
+        same = flat[-1] @ flat[-1].transpose(1, 2)
+        crossed = [rows @ flat[-1].transpose(1, 2) for rows in flat[:-1]]
+        return torch.cat([*(c.flatten(1) for c in crossed), same.flatten(1).index_select(1, self.lower)], dim=1)
 
     @staticmethod
     def variances(spectrum: torch.Tensor) -> torch.Tensor:

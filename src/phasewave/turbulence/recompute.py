@@ -1,0 +1,22 @@
+"""Less memory for more time: results whose intermediate values are computed again in the backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+
+def recomputed(function: Callable[..., torch.Tensor], *arguments: object) -> torch.Tensor:
+    """Return ``function(*arguments)``, of which autograd keeps the arguments alone.
+
+    Parameters
+    ----------
+    function : callable
+        Deterministic; without a hidden state.
+    *arguments : object
+        Tensors, or what the function takes beside them.
+    """
+    result: torch.Tensor = checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
+    return result

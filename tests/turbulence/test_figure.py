@@ -52,6 +52,14 @@ def test_the_picture_has_the_fields_asked_for(tmp_path, options, n_panels):
     assert (picture[:, -6:] > 0.999).all()
 
 
+def test_fields_of_other_sizes_are_drawn_at_the_same_scale_of_pixels(tmp_path):
+    target, samples = fields((32, 32), 1)[0], fields((48, 64), 2, seed=1)
+    draw_synthesis(target, None, samples, compare(samples, target), tmp_path / "a.png")
+    picture = imread(tmp_path / "a.png")[..., :3]
+    own, *others = panels(picture)
+    assert others == pytest.approx([2 * own] * 2, abs=2)
+
+
 def test_the_table_has_a_row_for_the_two_sample_test(tmp_path):
     target = fields((72, 32), 1)[0]
     judge = Judge(patch_size=20, n_steps=1, batch_size=2)

@@ -49,9 +49,9 @@ def draw_synthesis(
 ) -> None:
     """Draw target, Gaussian model and samples, and below them the curves and figures of the report.
 
-    All fields share the target's colour scale: diverging about its mean for a field of both signs without
-    skewness, else sequential. One row shows the target, the Gaussian model's first sample if there is one,
-    and as many samples as there is room for: four square fields in all, or more slim ones.
+    All fields share the size of a pixel and the target's colours: diverging about its mean for a field of both
+    signs without skewness, else sequential. One row shows the target, the Gaussian model's first sample if there
+    is one, and as many samples as there is room for: four fields in all, or more slim ones.
 
     Parameters
     ----------
@@ -75,10 +75,11 @@ def draw_synthesis(
     """
     if not {"curves", "target", "samples", "definitions"} <= set(metrics):
         checks.fail("metrics", "be the report that `compare` returns", sorted(metrics))
-    panels, height = _fit(_panels(target, gaussian, samples, metrics, name))
+    panels, pixel = _fit(_panels(target, gaussian, samples, metrics, name))
     title, below = 0.34, 3.46
+    height = pixel * max(panel.image.shape[0] for panel in panels)
     figure = Figure(figsize=(WIDTH, title + height + below), dpi=150, facecolor="white")
-    _draw_fields(figure, panels, height=height, bottom=below, skewness=metrics["target"]["skewness"])
+    _draw_fields(figure, panels, pixel=pixel, bottom=below, skewness=metrics["target"]["skewness"])
     draw_legend(figure, metrics, middle=below - 0.41)
     draw_curves(figure, metrics, bottom=0.46, height=2.1)
     with replacing(path) as stream:
@@ -90,10 +91,6 @@ class _Panel:
     title: str
     image: NDArray[np.float64]
     kurtoses: tuple[str, str, str]
-
-    @property
-    def aspect(self) -> float:
-        return self.image.shape[1] / self.image.shape[0]
 
     def caption(self, width: float) -> str:
         """Return the kurtoses in the words that a panel so many inches wide has room for."""
@@ -123,16 +120,19 @@ def _panels(
 
 
 def _fit(panels: list[_Panel]) -> tuple[list[_Panel], float]:
-    """Return the panels that one row has room for (four, or more if they are slim) and its height."""
+    """Return the panels that one row has room for (four, or more if they are slim) and the inches of a pixel."""
 
-    def height(count: int) -> float:
+    def tallest(count: int) -> int:
+        return max(panel.image.shape[0] for panel in panels[:count])
+
+    def pixel(count: int) -> float:
         room = WIDTH - 2 * MARGIN - _BAR - _GAP * (count - 1)
-        return min(room / sum(panel.aspect for panel in panels[:count]), 6.0)
+        return min(room / sum(panel.image.shape[1] for panel in panels[:count]), 6.0 / tallest(count))
 
     count = min(4, len(panels))
-    while count < len(panels) and height(count + 1) >= 3.2:
+    while count < len(panels) and pixel(count + 1) * tallest(count + 1) >= 3.2:
         count += 1
-    return panels[:count], height(count)
+    return panels[:count], pixel(count)
 
 
 def _images(name: str, x: Tensor) -> NDArray[np.float64]:
@@ -153,13 +153,14 @@ def _colours(target: NDArray[np.float64], skewness: float) -> tuple[Colormap | s
 
 
 def _draw_fields(
-    figure: Figure, panels: list[_Panel], *, height: float, bottom: float, skewness: float | None
+    figure: Figure, panels: list[_Panel], *, pixel: float, bottom: float, skewness: float | None
 ) -> None:
     colour_map, norm = _colours(panels[0].image, skewness or 0.0)
-    widths = [height * panel.aspect for panel in panels]
+    tallest = pixel * max(panel.image.shape[0] for panel in panels)
     left = MARGIN
-    for panel, width in zip(panels, widths, strict=True):
-        axes = inch_axes(figure, left, bottom, width, height)
+    for panel in panels:
+        height, width = (pixel * n for n in panel.image.shape)
+        axes = inch_axes(figure, left, bottom + tallest - height, width, height)
         axes.imshow(panel.image, cmap=colour_map, norm=norm, aspect="auto", interpolation="nearest")
         axes.set_axis_off()
         axes.set_title(panel.title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=5)
@@ -174,7 +175,7 @@ def _draw_fields(
             color=GREY,
         )
         left += width + _GAP
-    bar = inch_axes(figure, left, bottom, 0.1, height)
+    bar = inch_axes(figure, left, bottom, 0.1, tallest)
     scale = figure.colorbar(ScalarMappable(norm, colour_map), cax=bar)
     scale.outline.set_visible(False)
     scale.locator = MaxNLocator(5)

@@ -142,10 +142,11 @@ def test_moments_are_those_of_the_standardised_set(capsys, here):
     code, _, err = run(capsys, "moments", "field.npy")
     assert code == 2
     assert "the file moments.h5 is there already: choose another name, or --overwrite" in err
-    words = ["moments", "stack.npy", "--ensemble", "--moments", "pywph", "--scales", "2", "--angles", "2"]
-    assert run(capsys, *words, "--overwrite")[0] == 0
+    words = ["moments", "stack.npy", "--ensemble", "--scales", "2", "--angles", "2", "--overwrite"]
+    assert run(capsys, *words)[0] == 0
     with h5py.File("moments.h5") as file:
-        assert file["target"].shape == (3, len(kinds))
+        assert file["target"].shape == (3, len(file["kind"]))
+        assert {"circular", "quantiles", "band_powers"} <= set(file["kind"].asstr()[()])
 
 
 @pytest.mark.parametrize(

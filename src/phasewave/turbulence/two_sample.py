@@ -115,7 +115,7 @@ def two_sample_test(
 
     Notes
     -----
-    A judge costs about 7 s of one CPU core if weak and a minute if strong, whatever the number of fields. The
+    A judge costs about 10 s of one CPU core if weak and 85 s if strong, whatever the number of fields. The
     classifier test is that of Lopez-Paz and Oquab, "Revisiting classifier two-sample tests", ICLR 2017.
     """
     rules = judge_of(judge)

@@ -104,7 +104,7 @@ class CrossMoments(nn.Module):
         self.wavelets = WindowedWavelets(
             (shape[0], shape[1]), n_scales=n_scales, n_angles=n_angles, oversampling=oversampling, dtype=dtype
         )
-        self.shape, self.dtype = self.wavelets.shape, dtype
+        self.shape = self.wavelets.shape
         self.table: tuple[CrossMoment, ...] = cross_table(n_fields, n_scales, n_angles, angle_reach)
 
         self.covariances = CrossCovariances(
@@ -114,6 +114,11 @@ class CrossMoments(nn.Module):
         self.register_buffer("overlaps", torch.ones(len(self.table), dtype=dtype), persistent=False)
         self.register_buffer("means", None, persistent=False)
         self.register_buffer("low_means", None, persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the fields."""
+        return self.factors.dtype
 
     @property
     def n_moments(self) -> int:
@@ -141,14 +146,9 @@ class CrossMoments(nn.Module):
         fields = self._checked("x", x)
         if len(fields) == 0:
             return x.new_zeros((*x.shape[:-3], self.n_moments), dtype=x.dtype.to_complex())
-        if self.chunk is None:
-            values = self._moments(fields)
-        else:
-            pieces = [
-                checkpoint(self._moments, piece, use_reentrant=False, preserve_rng_state=False)
-                for piece in fields.split(self.chunk)
-            ]
-            values = torch.cat(pieces)
+        pieces = [fields] if self.chunk is None else fields.split(self.chunk)
+        step = self._moments if self.chunk is None else self._recomputed
+        values = torch.cat([step(piece) for piece in pieces])
         return values.view(*x.shape[:-3], self.n_moments)
 
     def standardized(self, target: torch.Tensor) -> CrossMoments:
@@ -199,11 +199,6 @@ class CrossMoments(nn.Module):
         ----------
         shape : pair of int
             Sizes of the fields.
-
-        Returns
-        -------
-        CrossMoments
-            A new module; this one is unchanged.
 
         Raises
         ------
@@ -269,6 +264,10 @@ class CrossMoments(nn.Module):
         """Windows of a scale, field after field."""
         window = self.wavelets.window(scale)
         return None if window is None else window.repeat(self.n_fields, 1, 1)
+
+    def _recomputed(self, fields: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = checkpoint(self._moments, fields, use_reentrant=False, preserve_rng_state=False)
+        return result
 
     def _moments(self, fields: torch.Tensor) -> torch.Tensor:
         """Moments of fields ``(n, n_fields, H, W)``."""

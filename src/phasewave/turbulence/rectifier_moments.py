@@ -113,7 +113,7 @@ class RectifierMoments(nn.Module):
         self.wavelets = WindowedWavelets(
             (shape[0], shape[1]), n_scales=n_scales, n_angles=n_angles, oversampling=oversampling, dtype=dtype
         )
-        self.shape, self.dtype = self.wavelets.shape, dtype
+        self.shape = self.wavelets.shape
         self.table: tuple[RectifierMoment, ...] = rectifier_table(
             n_scales, n_angles, n_phases=n_phases, angle_reach=angle_reach, view=view
         )
@@ -125,6 +125,11 @@ class RectifierMoments(nn.Module):
         self.register_buffer("factors", torch.ones(len(self.table), dtype=dtype), persistent=False)
         self.register_buffer("overlaps", torch.ones(len(self.table), dtype=dtype), persistent=False)
         self.register_buffer("means", None, persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the fields."""
+        return self.factors.dtype
 
     @property
     def n_moments(self) -> int:

@@ -102,7 +102,7 @@ class ScatteringCovariances(nn.Module):
         wavelets = WindowedWavelets(
             (shape[0], shape[1]), n_scales=n_scales, n_angles=n_angles, oversampling=oversampling, dtype=dtype
         )
-        self.shape, self.dtype = wavelets.shape, dtype
+        self.shape = wavelets.shape
         self.table: tuple[ScatteringMoment, ...] = scattering_table(n_scales, n_angles, max_harmonic)
         self.sums = ScatteringSums(wavelets, self.table, recompute=self.chunk is not None)
         self.register_buffer("means", None, persistent=False)
@@ -112,6 +112,11 @@ class ScatteringCovariances(nn.Module):
         self.register_buffer("second", torch.tensor(second), persistent=False)
         raw = [row.kind in ("mean", "L", "S2") for row in self.table]
         self.register_buffer("raw", torch.tensor(raw), persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the fields."""
+        return self.sums.waves.dtype
 
     @property
     def n_moments(self) -> int:

@@ -74,7 +74,7 @@ def test_mala_has_the_density_and_the_unadjusted_chain_has_not():
 @pytest.mark.parametrize("h", [0.5, 0.25])
 def test_the_bias_of_the_unadjusted_chain_is_of_first_order(h):
     # x' = (1 - h) x + sqrt(2 h) xi is stationary at the variance 1 / (1 - h / 2) > 1
-    n_steps = int(150 / h)
+    n_steps = int(100 / h)
     squares = visited(
         Langevin(h, adjusted=False), gaussian, starts(12, (400,)), n_steps, skip=n_steps // 20
     ).square()
@@ -157,10 +157,10 @@ def test_steps_adapt_in_the_burn_in_only_and_each_chain_for_itself():
     assert state.n_counted == 0
     assert state.mean_acceptance.isnan().all()
     adapted = state.step_size
-    for _ in range(600):
+    for _ in range(400):
         state = solver.step(potential, state)
     assert torch.equal(state.step_size, adapted)
-    assert state.n_counted == 600
+    assert state.n_counted == 400
     assert (state.mean_acceptance - 0.574).abs().max() < 0.08
     # the same dimensionless step for all: h ~ width^2
     relative = adapted / widths[:, 0] ** 2
@@ -191,7 +191,7 @@ def test_noise_is_new_in_every_step_and_block_and_chain():
     # 3 numbers a chain: 1365 steps a block
     state = Langevin(1e-300).init(gaussian, starts(2, (3,)))
     noises, uniforms = [], []
-    for _ in range(1500):
+    for _ in range(1400):
         state = Langevin(1e-300).step(gaussian, state)
         noises.append(state.noise[0])
         uniforms.append(state.noise[1].exp())

@@ -11,9 +11,8 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, integer, plane_shape, real_field
-from phasewave.core.bank import filter_bank
 from phasewave.core.circular import CircularHarmonics
-from phasewave.core.fourier import Band
+from phasewave.core.fourier import Band, Support
 from phasewave.core.phases import modulus
 from phasewave.turbulence.circular_table import N_SPIN, CircularMoment, channels_of_scale
 from phasewave.turbulence.fill import Fill
@@ -104,23 +103,21 @@ class CircularMoments(nn.Module):
         self.dtype = dtype
         self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
         self.family = CircularHarmonics(max_momentum)
-        bank = filter_bank(self.shape, self.family, n_scales=2 * n_scales - 1, tolerance=TOLERANCE)
         # Moduli reach a little past the band of their wavelets: a quarter of an octave of room keeps their aliases
         # under a percent.
         room = 2**0.25
-        self.grids = [self.family.grid(self.shape, i, room=room) for i in range(bank.n_scales)]
+        self.grids = [self.family.grid(self.shape, i, room=room) for i in range(2 * n_scales - 1)]
         self.bands = nn.ModuleList(
-            Band(wavelets, self.shape, grid, dtype=dtype)
-            for wavelets, grid in zip(bank.wavelets, self.grids, strict=True)
+            Band(self._wavelets(i), self.shape, grid, dtype=dtype) for i, grid in enumerate(self.grids)
         )
         for i, grid in enumerate(self.grids):
             self.register_buffer(
                 f"direction_{i}", directions(grid, self.shape).to(dtype.to_complex()), persistent=False
             )
         self.channels = tuple(
-            channel for i in range(bank.n_scales) for channel in channels_of_scale(i, max_momentum)
+            channel for i in range(len(self.grids)) for channel in channels_of_scale(i, max_momentum)
         )
-        per_scale = len(self.channels) // bank.n_scales
+        per_scale = len(self.channels) // len(self.grids)
         self.covariances = SpectralCovariances(
             self.shape, self.grids, n_channels=per_scale, smoothings=self.smoothings, dtype=dtype
         )
@@ -131,7 +128,7 @@ class CircularMoments(nn.Module):
         )
         self.register_buffer("means", torch.zeros(len(self.channels), dtype=dtype), persistent=False)
         self.register_buffer("deviations", torch.ones(len(self.channels), dtype=dtype), persistent=False)
-        self.register_buffer("softening", torch.zeros(bank.n_scales, dtype=dtype), persistent=False)
+        self.register_buffer("softening", torch.zeros(len(self.grids), dtype=dtype), persistent=False)
 
     @property
     def n_moments(self) -> int:
@@ -172,12 +169,10 @@ class CircularMoments(nn.Module):
         spectra = self._channel_spectra(fields)
         sizes = [spectrum.shape[1] for spectrum in spectra]
         means = self._means(spectra)
-        scaled = [
-            spectrum / deviation[:, None, None]
-            for spectrum, deviation in zip(spectra, self.deviations.split(sizes), strict=True)
-        ]
+        for i, deviation in enumerate(self.deviations.split(sizes)):
+            spectra[i] = spectra[i] / deviation[:, None, None]
         covariances = self.covariances if self.windows is None else self.windows
-        products = covariances(scaled, recompute=self.chunk is not None)
+        products = covariances(spectra, recompute=self.chunk is not None)
         return torch.cat([(means - self.means) / self.deviations, products], dim=1)
 
     def standardized(self, target: torch.Tensor) -> CircularMoments:
@@ -266,13 +261,13 @@ class CircularMoments(nn.Module):
         """
         module = copy.deepcopy(self)
         module.fill = Fill(observed_mask(mask, self.shape).to(self.means.device))
-        bank = filter_bank(self.shape, self.family, n_scales=len(self.grids), tolerance=TOLERANCE)
-        windows = [
-            seen(module.fill.mask, wavelets, grid).all(dim=0)
-            for wavelets, grid in zip(bank.wavelets, self.grids, strict=True)
-        ]
+        windows = [seen(module.fill.mask, self._wavelets(i), grid).all(dim=0) for i, grid in enumerate(self.grids)]
         module.windows = WindowedCovariances(self.covariances, windows)
         return module
+
+    def _wavelets(self, i: int) -> list[Support]:
+        """The wavelets of a scale, designed anew: a bank of large fields is large, and would be kept."""
+        return [w.folded(self.shape) for w in self.family.wavelets(self.shape, i, tolerance=TOLERANCE)]
 
     def _with(self, means: torch.Tensor, deviations: torch.Tensor, softening: torch.Tensor) -> CircularMoments:
         """Take over a standardisation, and its device."""

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, integer, plane_shape, real_field
-from phasewave.core.bank import filter_bank
 from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band, Support
 from phasewave.core.grids import angular_frequencies
@@ -102,14 +101,15 @@ class Marginals(nn.Module):
         self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
         if any(not width > 0 for width in widths):
             fail("widths", "be positive", tuple(widths))
+        if 2**n_scales > min(self.shape):
+            fail("n_scales", f"satisfy 2^n_scales <= {min(self.shape)}, the smaller side", n_scales)
         family = CircularHarmonics(0)
-        bank = filter_bank(self.shape, family, n_scales=2 * n_scales - 1, tolerance=TOLERANCE)
         self.bands = nn.ModuleList()
         self.sources: list[tuple[Source, float]] = [("field", 0.0), *(("low-pass", width) for width in widths)]
         self.sizes = [math.prod(self.shape)] * len(self.sources)
-        for i, wavelets in enumerate(bank.wavelets):
+        for i in range(2 * n_scales - 1):
             grid = family.grid(self.shape, i)
-            self.bands.append(Band(wavelets, self.shape, grid, dtype=dtype))
+            self.bands.append(Band([self._wavelet(i)], self.shape, grid, dtype=dtype))
             self.sources.append(("band-pass", float(i)))
             self.sizes.append(math.prod(grid))
         self.sources.append(("squared gradient", 0.0))
@@ -246,12 +246,11 @@ class Marginals(nn.Module):
             it has bins.
         """
         observed = observed_mask(mask, self.shape)
-        bank = filter_bank(self.shape, CircularHarmonics(0), n_scales=len(self.bands), tolerance=TOLERANCE)
         corner = tuple(-(n // 2) for n in self.shape)
         low = [torch.fft.fftshift(_low_pass(self.shape, width, real=False)) for width in self.widths]
         windows = [observed, *seen(observed, [Support(corner, response) for response in low], self.shape)]
-        for wavelets, band in zip(bank.wavelets, self.bands, strict=True):
-            windows.append(seen(observed, wavelets, cast(Band, band).out_shape)[0])
+        for i, band in enumerate(self.bands):
+            windows.append(seen(observed, [self._wavelet(i)], cast(Band, band).out_shape)[0])
         turns = [observed.roll((a, b), (0, 1)) for a in range(-2, 3) for b in range(-2, 3)]
         windows.append(torch.stack(turns).all(dim=0))
         for (source, scale), bins, window in zip(self.sources, self.bins, windows, strict=True):
@@ -266,6 +265,10 @@ class Marginals(nn.Module):
         for number, window in enumerate(windows):
             module.register_buffer(f"window_{number}", window.to(device), persistent=False)
         return module
+
+    def _wavelet(self, i: int) -> Support:
+        """The band-pass of a scale, designed anew: a bank of large fields is large, and would be kept."""
+        return CircularHarmonics(0).wavelets(self.shape, i, tolerance=TOLERANCE)[0].folded(self.shape)
 
     def _values(self, x: torch.Tensor) -> list[torch.Tensor]:
         """The values of every field at the pixels that are kept: ``(n, number)`` each."""

@@ -85,7 +85,7 @@ class SpectralCovariances(nn.Module):
         spectra : sequence of torch.Tensor
             For each scale, complex half spectra of shape ``(n, n_channels, m_0, m_1 // 2 + 1)``.
         recompute : bool
-            Weigh the spectra again in the backward pass instead of keeping them.
+            Crop and weigh the spectra again in the backward pass instead of keeping the results.
 
         Returns
         -------
@@ -96,15 +96,19 @@ class SpectralCovariances(nn.Module):
         for number, boxes in enumerate(self.boxes):
             held: list[torch.Tensor] = []
             for scale, box in enumerate(boxes):
+                weights = self.get_buffer(f"weights_{number}_{scale}")
+                if recompute:
+                    values.append(recomputed(self._of_scale, weights, box, *spectra[: scale + 1]))
+                    continue
                 # The finer scales, cropped from what the last step left of them.
                 held = [_narrowed(spectrum, box) for spectrum in held] + [_centred(spectra[scale], box)]
-                weights = self.get_buffer(f"weights_{number}_{scale}")
-                values.append(
-                    recomputed(self._products, weights, *held) if recompute else self._products(weights, *held)
-                )
+                values.append(self._products(weights, held))
         return torch.cat(values, dim=1)
 
-    def _products(self, weights: torch.Tensor, *held: torch.Tensor) -> torch.Tensor:
+    def _of_scale(self, weights: torch.Tensor, box: tuple[int, int], *spectra: torch.Tensor) -> torch.Tensor:
+        return self._products(weights, [_centred(spectrum, box) for spectrum in spectra])
+
+    def _products(self, weights: torch.Tensor, held: Sequence[torch.Tensor]) -> torch.Tensor:
         """Covariances of the channels of the last scale with all: ``(n, pairs)``."""
         flat = [_real_rows(spectrum * weights) for spectrum in held]
         same = flat[-1] @ flat[-1].transpose(1, 2)

@@ -78,7 +78,7 @@ class EvaluationProgress:
         seconds, done = now - self._first[0], n_done - self._first[1]
         rate = done / seconds if done > 0 and seconds > 0 else None
         open_text = f"{list(status).count(None)} of {len(status)} samples open"
-        goal = "by class" if self.tolerance is None else f"{self.tolerance:.0e}"
+        goal = "by class" if self.tolerance is None else f"{self.tolerance:.3g}"
         text = f"loss {max(losses):.2e} (goal {goal}), {open_text}"
         self._history.append((n_done, max(losses)))
         if rate is not None:

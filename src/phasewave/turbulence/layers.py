@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from phasewave.core.phases import modulus, phase_harmonic
 from phasewave.turbulence.covariances import Shape, square
@@ -73,7 +74,9 @@ class Layers(nn.Module):
         """Window of a layer, shape ``(n_angles, *grid)``."""
         return self.get_buffer(_key(layer))
 
-    def forward(self, spectrum: torch.Tensor, means: Means | None) -> dict[Layer, torch.Tensor]:
+    def forward(
+        self, spectrum: torch.Tensor, means: Means | None, *, recompute: bool = False
+    ) -> dict[Layer, torch.Tensor]:
         """Spectra of the layers: of the fields less their means, times the windows.
 
         Coefficients are taken as they are: their mean is zero, in expectation if there are windows.
@@ -84,13 +87,22 @@ class Layers(nn.Module):
             FFT of the fields, shape ``(n, H, W)``.
         means : mapping, optional
             Fixed means; ``None`` subtracts each field's own.
+        recompute : bool
+            Keep nothing but the spectra for the backward pass, which computes each layer again.
 
         Returns
         -------
         dict
             Of complex tensors of shape ``(n, n_angles, *grid)``.
         """
-        return {layer: self._spectrum(spectrum, layer, means) for layer in self.layers}
+        if not recompute:
+            return {layer: self._spectrum(spectrum, layer, means) for layer in self.layers}
+        return {
+            layer: checkpoint(
+                self._spectrum, spectrum, layer, means, use_reentrant=False, preserve_rng_state=False
+            )
+            for layer in self.layers
+        }
 
     def _spectrum(self, spectrum: torch.Tensor, layer: Layer, means: Means | None) -> torch.Tensor:
         scale, k = layer

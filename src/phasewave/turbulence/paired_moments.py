@@ -103,7 +103,7 @@ class PairedMoments(nn.Module):
         means : mapping, optional
             Fixed means of the channels; ``None`` subtracts each field's own.
         chunk : int, optional
-            Samples at a time; all is then computed again in the backward pass.
+            Samples at a time; then the backward pass computes all again, layer by layer.
 
         Returns
         -------
@@ -112,6 +112,8 @@ class PairedMoments(nn.Module):
         """
         if chunk is None:
             return self._sums(self.layers(spectrum, means))
+        if len(spectrum) <= chunk:
+            return self._of_piece(spectrum, means)
         pieces = [
             checkpoint(self._of_piece, piece, means, use_reentrant=False, preserve_rng_state=False)
             for piece in spectrum.split(chunk)
@@ -119,7 +121,7 @@ class PairedMoments(nn.Module):
         return torch.cat(pieces)
 
     def _of_piece(self, spectrum: torch.Tensor, means: Means | None) -> torch.Tensor:
-        return self._sums(self.layers(spectrum, means))
+        return self._sums(self.layers(spectrum, means, recompute=True))
 
     def statistics(self, spectrum: torch.Tensor) -> dict[Channel, tuple[torch.Tensor, torch.Tensor]]:
         """Means and standard deviations of the channels (`Layers.statistics`)."""

@@ -14,10 +14,10 @@ from rich.console import Console
 
 import phasewave
 from phasewave.cli import progress, turbulence
+from phasewave.cli.devices import choose_device
 from phasewave.cli.errors import exit_code
 from phasewave.cli.main import main
 from phasewave.cli.progress import EvaluationProgress, duration
-from phasewave.cli.turbulence import choose_device
 from phasewave.runs.hdf5 import read_samples
 
 SYNTHESIZE = ["turbulence", "synthesize"]

@@ -13,14 +13,24 @@ if TYPE_CHECKING:
     from phasewave.scattering.planar import Scattering2D
     from phasewave.turbulence.band_powers import BandPowers
     from phasewave.turbulence.circular_moments import CircularMoments
+    from phasewave.turbulence.cross_moments import CrossMoments
+    from phasewave.turbulence.denoising import Denoiser
+    from phasewave.turbulence.each_field import EachField
     from phasewave.turbulence.energy import MomentMatching
     from phasewave.turbulence.fields import load_field
     from phasewave.turbulence.gaussian import GaussianModel
+    from phasewave.turbulence.inpainting import Inpainter
     from phasewave.turbulence.joint import JointMoments
+    from phasewave.turbulence.macrocanonical import MacrocanonicalSampler
     from phasewave.turbulence.marginals import Marginals
     from phasewave.turbulence.moments import PhaseHarmonicMoments
+    from phasewave.turbulence.rectifier_moments import RectifierMoments
     from phasewave.turbulence.report import compare
     from phasewave.turbulence.sampler import MaxEntropySampler
+    from phasewave.turbulence.scattering_covariances import ScatteringCovariances
+    from phasewave.turbulence.two_sample import two_sample_test
+    from phasewave.turbulence.whitening import Whitened
+    from phasewave.turbulence.zhang_mallat import ZhangMallatMoments
 
 __version__ = "0.1.0.dev0"
 
@@ -29,18 +39,28 @@ __all__ = [
     "BumpSteerable",
     "CircularHarmonics",
     "CircularMoments",
+    "CrossMoments",
+    "Denoiser",
+    "EachField",
     "GaussianModel",
+    "Inpainter",
     "JointMoments",
+    "MacrocanonicalSampler",
     "Marginals",
     "MaxEntropySampler",
     "MomentMatching",
     "Morlet",
     "PhaseHarmonicMoments",
+    "RectifierMoments",
     "Scattering2D",
+    "ScatteringCovariances",
     "WaveletTransform",
+    "Whitened",
+    "ZhangMallatMoments",
     "__version__",
     "compare",
     "load_field",
+    "two_sample_test",
 ]
 
 # Names are imported when they are first used: `import phasewave` costs nothing, and the command can choose how
@@ -53,14 +73,24 @@ _MODULES = {
     "scattering.planar": ("Scattering2D",),
     "turbulence.band_powers": ("BandPowers",),
     "turbulence.circular_moments": ("CircularMoments",),
+    "turbulence.cross_moments": ("CrossMoments",),
+    "turbulence.denoising": ("Denoiser",),
+    "turbulence.each_field": ("EachField",),
     "turbulence.energy": ("MomentMatching",),
     "turbulence.fields": ("load_field",),
     "turbulence.gaussian": ("GaussianModel",),
+    "turbulence.inpainting": ("Inpainter",),
     "turbulence.joint": ("JointMoments",),
+    "turbulence.macrocanonical": ("MacrocanonicalSampler",),
     "turbulence.marginals": ("Marginals",),
     "turbulence.moments": ("PhaseHarmonicMoments",),
+    "turbulence.rectifier_moments": ("RectifierMoments",),
     "turbulence.report": ("compare",),
     "turbulence.sampler": ("MaxEntropySampler",),
+    "turbulence.scattering_covariances": ("ScatteringCovariances",),
+    "turbulence.two_sample": ("two_sample_test",),
+    "turbulence.whitening": ("Whitened",),
+    "turbulence.zhang_mallat": ("ZhangMallatMoments",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

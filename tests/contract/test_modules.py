@@ -15,7 +15,17 @@ from phasewave.core.fourier import Band, Support
 from phasewave.core.morlet import Morlet
 from phasewave.core.transform import WaveletTransform
 from phasewave.scattering.planar import Scattering2D
+from phasewave.turbulence.band_powers import BandPowers
+from phasewave.turbulence.circular_moments import CircularMoments
+from phasewave.turbulence.cross_moments import CrossMoments
+from phasewave.turbulence.each_field import EachField
+from phasewave.turbulence.joint import JointMoments
+from phasewave.turbulence.marginals import Marginals
 from phasewave.turbulence.moments import PhaseHarmonicMoments
+from phasewave.turbulence.rectifier_moments import RectifierMoments
+from phasewave.turbulence.scattering_covariances import ScatteringCovariances
+from phasewave.turbulence.whitening import Whitened
+from phasewave.turbulence.zhang_mallat import ZhangMallatMoments
 
 DTYPES = [torch.float32, torch.float64]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
@@ -58,6 +68,25 @@ MODULES = {
         lambda d: Scattering2D((18, 16), n_scales=3, n_angles=2, border="periodic", chunk=1500, dtype=d), (18, 16)
     ),
     "PhaseHarmonicMoments": Case(lambda d: PhaseHarmonicMoments((32, 24), n_scales=3, dtype=d), (32, 24)),
+    "ScatteringCovariances": Case(lambda d: ScatteringCovariances((32, 24), n_scales=3, dtype=d), (32, 24)),
+    "RectifierMoments": Case(lambda d: RectifierMoments((32, 24), n_scales=3, dtype=d), (32, 24)),
+    "ZhangMallatMoments": Case(
+        lambda d: ZhangMallatMoments((32, 24), model="B", n_scales=3, n_angles=2, dtype=d), (32, 24)
+    ),
+    "CircularMoments": Case(lambda d: CircularMoments((32, 24), n_scales=2, max_momentum=2, dtype=d), (32, 24)),
+    "Marginals": Case(lambda d: Marginals((32, 24), n_scales=2, n_bins=16, dtype=d), (32, 24)),
+    "BandPowers": Case(lambda d: BandPowers((32, 24), n_bands=4, dtype=d), (32, 24)),
+    "CrossMoments": Case(lambda d: CrossMoments((32, 24), n_fields=2, n_scales=3, dtype=d), (2, 32, 24)),
+    "EachField": Case(
+        lambda d: EachField([PhaseHarmonicMoments((32, 24), n_scales=2, dtype=d) for _ in range(2)]), (2, 32, 24)
+    ),
+    "JointMoments": Case(
+        lambda d: JointMoments(
+            [Whitened(Marginals((32, 24), n_scales=2, n_bins=16, dtype=d)), BandPowers((32, 24), dtype=d)],
+            weights=(2.0, 1.0),
+        ),
+        (32, 24),
+    ),
 }
 
 
@@ -191,7 +220,7 @@ def test_refuses_other_dtypes(checked):
 def test_refuses_other_shapes(checked):
     module, x = checked.make(torch.float32), checked.inputs(2)
     for bad in (x[..., 1:], x[..., 1:, :], x[0, 0], x.transpose(-1, -2)):
-        with pytest.raises(ValueError, match=r"must have last axes \(\d+, \d+\), got \("):
+        with pytest.raises(ValueError, match=r"must have last axes \((\d+, )*\d+\), got \("):
             module(bad)
 
 

@@ -84,3 +84,13 @@ def test_numbers_that_are_given_are_kept():
 def test_bad_settings(arguments, message):
     with pytest.raises(ValueError, match=message):
         SynthesisSettings(**arguments)
+
+
+def test_several_fields_have_a_set_each_and_one_between_them():
+    settings = SynthesisSettings()
+    moments = settings.build((64, 64), torch.float32, n_fields=2)
+    x = torch.randn(3, 2, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert moments(x).shape[0] == 3
+    assert n_real(moments, x) == moments.n_moments == len(moments.table) <= 2 * 64 * 64
+    kinds = {row.kind for row in moments.table}
+    assert {"circular", "S11", "quantiles", "X11"} <= kinds

@@ -11,6 +11,7 @@ from phasewave.turbulence.fields import Field, as_field
 from phasewave.turbulence.gaussian import GaussianModel
 from phasewave.turbulence.inputs import SynthesisInput
 from phasewave.turbulence.moments import PhaseHarmonicMoments
+from phasewave.turbulence.report import compare
 from phasewave.turbulence.sampler import MaxEntropySampler
 from phasewave.turbulence.settings import SynthesisSettings
 from phasewave.turbulence.synthesis import SynthesisOutcome, synthesize
@@ -384,3 +385,20 @@ def test_a_jump_at_the_borders_is_not_in_the_report(tmp_path):
     assert true["target"]["gradient_kurtosis"] > 5.0
     assert false["target"]["gradient_kurtosis"] == pytest.approx(3.0, abs=0.5)
     assert false["fields"] == true["fields"]
+
+
+def test_fields_of_one_sky_have_a_report_and_a_picture_each(tmp_path):
+    given = SynthesisInput(stack(2), channels=True)
+    outcome = run(tmp_path / "run", field=given, settings=limited(2))
+    assert outcome.samples.shape == (2, 2, 32, 32)
+    assert names(outcome.folder) == ["checkpoint.h5", "figure.png", "figure_1.png", *FINISHED[1:]]
+    stored = read_samples(outcome.folder / "samples.h5")
+    assert torch.equal(stored.samples, outcome.samples[:, 0])
+    assert torch.equal(stored.extra["samples_1"], outcome.samples[:, 1])
+    assert torch.equal(stored.extra["target_1"], given.fields[1].values)
+    assert outcome.metrics["channels"]["1"]["target"]["skewness"] == pytest.approx(
+        compare(outcome.samples[:, 1], given.fields[1].values)["target"]["skewness"]
+    )
+    again = run(tmp_path / "run", field=given, settings=limited(4), resume=True)
+    once = run(tmp_path / "once", field=given, settings=limited(4))
+    assert torch.equal(again.samples, once.samples)

@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from phasewave.cli.devices import choose_device
 from phasewave.cli.errors import ExitCode
 from phasewave.cli.progress import EvaluationProgress
-from phasewave.cli.turbulence import choose_device
 from phasewave.runs.interrupt import stop_on_signal
 from phasewave.solve.loop import Progress
 from phasewave.solve.result import Status

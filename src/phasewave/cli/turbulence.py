@@ -14,8 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from phasewave.cli.devices import choose_device
 from phasewave.cli.errors import ExitCode, exit_code
+from phasewave.cli.observations import denoise_command, inpaint_command
 from phasewave.cli.progress import EvaluationProgress
+from phasewave.cli.statistics import compare_command, gaussian_command, moments_command
 from phasewave.runs.distributed import Ranks, stop_on_any_signal, torchrun_ranks
 from phasewave.runs.interrupt import stop_on_signal
 from phasewave.solve.loop import Progress
@@ -27,6 +30,13 @@ from phasewave.turbulence.synthesis import SynthesisOutcome, synthesize
 app = typer.Typer(no_args_is_help=True, help="Maximum-entropy models of stationary fields.")
 
 _DEFAULTS = SynthesisSettings()
+
+
+app.command("gaussian")(gaussian_command)
+app.command("compare")(compare_command)
+app.command("moments")(moments_command)
+app.command("inpaint")(inpaint_command)
+app.command("denoise")(denoise_command)
 
 
 @app.callback()
@@ -211,35 +221,6 @@ def _announce(
     reduced = settings.reduction(least, n_fields=target.n_channels)
     if reduced is not None:
         console.print(reduced, markup=False, soft_wrap=True)
-
-
-def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
-    """Return the device of that name; ``auto`` is a GPU if there is one, else the CPU.
-
-    Parameters
-    ----------
-    name : str
-    local_rank : int, optional
-        Of several processes on one machine, the number of this one: ``auto`` gives each a GPU in turn.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device.
-    """
-    if name == "auto":
-        if not torch.cuda.is_available():
-            return torch.device("cpu")
-        return torch.device("cuda" if local_rank is None else f"cuda:{local_rank % torch.cuda.device_count()}")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"`device` must be auto, cpu, cuda or cuda:N, got {name!r}") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"`device` must be auto, cpu, cuda or cuda:N, got {name!r}")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"`device` must exist, got {name!r}: {torch.cuda.device_count()} GPUs are visible here")
-    return device
 
 
 def show_outcome(console: Console, outcome: SynthesisOutcome, *, ranks: Ranks | None = None) -> None:

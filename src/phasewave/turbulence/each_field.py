@@ -85,6 +85,11 @@ class EachField(nn.Module):
         """Length of the table."""
         return len(self.table)
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether the moments are complex numbers."""
+        return self._sets()[0].is_complex
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Moments of fields ``(..., n_fields, H, W)``: shape ``(..., n_moments)``, of the parts' type.
 

@@ -82,7 +82,8 @@ def train_judge(real: Tensor, synthetic: Tensor, judge: Judge, *, generator: tor
     nn.Module
         (n, 1, patch, patch) -> (n, 1), in evaluation mode.
     """
-    network = _network(generator).to(real.device, memory_format=torch.channels_last).train()
+    network = _network(generator).to(real.device).train()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     truth = torch.cat([torch.ones(judge.batch_size, 1), torch.zeros(judge.batch_size, 1)]).to(real)
     with torch.enable_grad():

@@ -136,6 +136,11 @@ class RectifierMoments(nn.Module):
         """Length of the table."""
         return len(self.table)
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether the moments are complex numbers."""
+        return self.view == "harmonics"
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Moments of fields.
 

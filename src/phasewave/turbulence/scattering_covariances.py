@@ -123,6 +123,11 @@ class ScatteringCovariances(nn.Module):
         """Length of the table."""
         return len(self.table)
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether the moments are complex numbers."""
+        return True
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Moments of fields.
 

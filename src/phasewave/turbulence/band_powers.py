@@ -53,10 +53,11 @@ class BandPowers(nn.Module):
     """
 
     scale: torch.Tensor
+    unit: torch.Tensor
 
     def __init__(self, shape: Sequence[int], *, n_bands: int = 12, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.shape, self.dtype = plane_shape("shape", shape), dtype
+        self.shape = plane_shape("shape", shape)
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
         self.edges = log_bands(self.shape, n_bands=integer("n_bands", n_bands, minimum=1))
@@ -67,8 +68,14 @@ class BandPowers(nn.Module):
             for low, high, kept in zip(self.edges, self.edges[1:], present, strict=False)
             if kept
         )
+        self.register_buffer("unit", torch.ones((), dtype=dtype), persistent=False)
         self.register_buffer("present", torch.nonzero(present).flatten(), persistent=False)
         self.register_buffer("scale", torch.ones(len(self.table), dtype=torch.float64), persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Real dtype of the fields."""
+        return self.unit.dtype
 
     @property
     def n_moments(self) -> int:

@@ -100,7 +100,6 @@ class CircularMoments(nn.Module):
             fail("n_scales", f"satisfy 2^n_scales <= {min(self.shape)}, the smaller side", n_scales)
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
-        self.dtype = dtype
         self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
         self.family = CircularHarmonics(max_momentum)
         # Moduli reach a little past the band of their wavelets: a quarter of an octave of room keeps their aliases
@@ -112,7 +111,7 @@ class CircularMoments(nn.Module):
         )
         for i, grid in enumerate(self.grids):
             self.register_buffer(
-                f"direction_{i}", directions(grid, self.shape).to(dtype.to_complex()), persistent=False
+                f"direction_{i}", torch.view_as_real(directions(grid, self.shape)).to(dtype), persistent=False
             )
         self.channels = tuple(
             channel for i in range(len(self.grids)) for channel in channels_of_scale(i, max_momentum)
@@ -129,6 +128,11 @@ class CircularMoments(nn.Module):
         self.register_buffer("means", torch.zeros(len(self.channels), dtype=dtype), persistent=False)
         self.register_buffer("deviations", torch.ones(len(self.channels), dtype=dtype), persistent=False)
         self.register_buffer("softening", torch.zeros(len(self.grids), dtype=dtype), persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Real dtype of the fields."""
+        return self.means.dtype
 
     @property
     def n_moments(self) -> int:
@@ -294,7 +298,7 @@ class CircularMoments(nn.Module):
 
     def _scale(self, spectrum: torch.Tensor, i: int) -> torch.Tensor:
         c = torch.fft.ifft2(self.bands[i](spectrum))
-        direction = getattr(self, f"direction_{i}")
+        direction = torch.view_as_complex(self.get_buffer(f"direction_{i}"))
         isotropic = c[:, 0].real
         moduli = modulus(c)
         # The direction of the gradient, softened where it has none.

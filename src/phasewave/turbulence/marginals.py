@@ -93,7 +93,7 @@ class Marginals(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.shape, self.dtype = plane_shape("shape", shape), dtype
+        self.shape = plane_shape("shape", shape)
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
         self.n_scales, self.widths = integer("n_scales", n_scales, minimum=1), tuple(widths)
@@ -130,6 +130,11 @@ class Marginals(nn.Module):
             for (source, scale), bins in zip(self.sources, self.bins, strict=True)
             for number in range(bins)
         )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Real dtype of the fields."""
+        return self.deviations.dtype
 
     @property
     def n_moments(self) -> int:

@@ -58,8 +58,8 @@ def test_large_fields_have_the_full_set():
 
 def test_the_steps_down():
     settings = SynthesisSettings()
-    assert settings.size((128, 128)) == MomentSize(5, 4, 4, (0.0,), 64)
-    assert settings.size((64, 64)) == MomentSize(3, 4, 2, (0.0,), 64)
+    assert settings.size((128, 128)) == MomentSize(5, 4, 3, (0.0,), 64)
+    assert settings.size((64, 64)) == MomentSize(3, 4, 2, (0.0,), 32)
     assert settings.size((32, 32)) == MomentSize(2, 2, 1, (0.0,), 16)
     assert settings.reduction((64, 64)).startswith("3 scales, 4 angles, about ")
     assert settings.reduction((64, 64)).endswith("no more than the 4096 pixels")

@@ -11,20 +11,15 @@ import torch
 from torch import nn
 
 from phasewave.checks import choice, integer
-from phasewave.turbulence.band_powers import BandPowers
-from phasewave.turbulence.circular_moments import CircularMoments
-from phasewave.turbulence.circular_table import channels_of_scale
 from phasewave.turbulence.cross_moments import CrossMoments
 from phasewave.turbulence.cross_table import cross_table
+from phasewave.turbulence.default_set import default_count, default_set
 from phasewave.turbulence.each_field import EachField
 from phasewave.turbulence.joint import JointMoments
-from phasewave.turbulence.marginals import Marginals
 from phasewave.turbulence.moment_sizes import MAX_SCALES, MomentSize, fitting_size
 from phasewave.turbulence.moment_table import PYWPH_CLASSES, MomentClass, MomentSet
-from phasewave.turbulence.moment_weights import scale_weights
 from phasewave.turbulence.moments import PhaseHarmonicMoments
 from phasewave.turbulence.named_sets import build_named, count_named
-from phasewave.turbulence.whitening import Whitened
 
 MomentChoice = Literal[
     "circular",
@@ -36,13 +31,8 @@ MomentChoice = Literal[
     "scattering-covariances",
 ]
 
-_ORIENTED: dict[Literal["circular", "pywph"], tuple[MomentClass, ...]] = {
-    "circular": (*PYWPH_CLASSES, "C00"),
-    "pywph": (*PYWPH_CLASSES, "one_point"),
-}
-_N_BANDS = 12
+_PYWPH: tuple[MomentClass, ...] = (*PYWPH_CLASSES, "one_point")
 _CROSS_ANGLES = 4
-_MARGINAL_WEIGHT, _BAND_WEIGHT = 2.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -52,8 +42,7 @@ class SynthesisSettings:
     Attributes
     ----------
     moments : MomentChoice
-        ``"circular"``: `CircularMoments`, the phase harmonics of oriented wavelets and quantiles of the `Whitened`
-        field, `Marginals` and `BandPowers`, about 4e4 moments that bring back vortices and filaments.
+        ``"circular"``: `default_set`, about 4.6e4 moments that bring back vortices and filaments.
         ``"pywph"``: pywph's phase harmonics and the one-point moments, about 3e3. ``"zhang-mallat-a"`` to
         ``"-d"`` and ``"scattering-covariances"``: `phasewave.turbulence.named_sets`. Of several fields of one sky
         every field has its set, and `CrossMoments` join them.
@@ -154,41 +143,20 @@ class SynthesisSettings:
         if self.moments != "circular" and self.moments != "pywph":
             numbers = {"n_scales": size.n_scales, "n_angles": size.n_angles}
             return build_named(self.moments, shape, **numbers, dtype=dtype)
-        oriented = PhaseHarmonicMoments(
-            shape,
-            n_scales=size.n_scales,
-            n_angles=size.n_angles,
-            classes=_ORIENTED[self.moments],
-            dtype=dtype,
+        if self.moments == "circular":
+            return default_set(shape, size, dtype)
+        return PhaseHarmonicMoments(
+            shape, n_scales=size.n_scales, n_angles=size.n_angles, classes=_PYWPH, dtype=dtype
         )
-        if self.moments == "pywph":
-            return oriented
-        circular = CircularMoments(
-            shape,
-            n_scales=size.n_scales,
-            max_momentum=size.max_momentum,
-            smoothings=size.smoothings,
-            dtype=dtype,
-        )
-        bands = Marginals(shape, n_scales=size.n_scales, widths=(), n_bins=size.n_bins, dtype=dtype)
-        weights = (scale_weights(circular.table), scale_weights(oriented.table), _MARGINAL_WEIGHT)
-        whitened = Whitened(JointMoments([circular, oriented, bands], weights=weights))
-        marginals = Marginals(shape, n_scales=size.n_scales, n_bins=size.n_bins, dtype=dtype)
-        powers = BandPowers(shape, n_bands=_N_BANDS, dtype=dtype)
-        return JointMoments([whitened, marginals, powers], weights=(1.0, _MARGINAL_WEIGHT, _BAND_WEIGHT))
 
     def _count(self, size: MomentSize, shape: tuple[int, int], n_fields: int) -> int:
         """Return the number of real moments of a set, or a little more."""
-        if self.moments != "circular" and self.moments != "pywph":
-            count = count_named(self.moments, n_scales=size.n_scales, n_angles=size.n_angles)
-        else:
-            classes = _ORIENTED[self.moments]
-            table = MomentSet(n_scales=size.n_scales, n_angles=size.n_angles, classes=classes).table()
-            count = 2 * len(table)
         if self.moments == "circular":
-            channels = len(channels_of_scale(0, size.max_momentum)) * (2 * size.n_scales - 1)
-            count += channels + channels * (channels + 1) // 2 * len(size.smoothings)
-            count += min(size.n_bins, math.prod(shape) // 16) * (4 * size.n_scales + 6) + _N_BANDS
+            count = default_count(shape, size)
+        elif self.moments == "pywph":
+            count = 2 * len(MomentSet(n_scales=size.n_scales, n_angles=size.n_angles, classes=_PYWPH).table())
+        else:
+            count = count_named(self.moments, n_scales=size.n_scales, n_angles=size.n_angles)
         if n_fields == 1:
             return count
         angles = min(_CROSS_ANGLES, size.n_angles)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from phasewave.turbulence.denoising import Denoiser
     from phasewave.turbulence.each_field import EachField
     from phasewave.turbulence.energy import MomentMatching
-    from phasewave.turbulence.fields import load_field
+    from phasewave.turbulence.fields import load_field, read_field
     from phasewave.turbulence.gaussian import GaussianModel
     from phasewave.turbulence.inpainting import Inpainter
     from phasewave.turbulence.joint import JointMoments
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from phasewave.turbulence.report import compare
     from phasewave.turbulence.sampler import MaxEntropySampler
     from phasewave.turbulence.scattering_covariances import ScatteringCovariances
+    from phasewave.turbulence.settings import SynthesisSettings
+    from phasewave.turbulence.synthesis import synthesize
     from phasewave.turbulence.two_sample import two_sample_test
     from phasewave.turbulence.whitening import Whitened
     from phasewave.turbulence.zhang_mallat import ZhangMallatMoments
@@ -54,12 +56,15 @@ __all__ = [
     "RectifierMoments",
     "Scattering2D",
     "ScatteringCovariances",
+    "SynthesisSettings",
     "WaveletTransform",
     "Whitened",
     "ZhangMallatMoments",
     "__version__",
     "compare",
     "load_field",
+    "read_field",
+    "synthesize",
     "two_sample_test",
 ]
 
@@ -77,7 +82,7 @@ _MODULES = {
     "turbulence.denoising": ("Denoiser",),
     "turbulence.each_field": ("EachField",),
     "turbulence.energy": ("MomentMatching",),
-    "turbulence.fields": ("load_field",),
+    "turbulence.fields": ("load_field", "read_field"),
     "turbulence.gaussian": ("GaussianModel",),
     "turbulence.inpainting": ("Inpainter",),
     "turbulence.joint": ("JointMoments",),
@@ -88,6 +93,8 @@ _MODULES = {
     "turbulence.report": ("compare",),
     "turbulence.sampler": ("MaxEntropySampler",),
     "turbulence.scattering_covariances": ("ScatteringCovariances",),
+    "turbulence.settings": ("SynthesisSettings",),
+    "turbulence.synthesis": ("synthesize",),
     "turbulence.two_sample": ("two_sample_test",),
     "turbulence.whitening": ("Whitened",),
     "turbulence.zhang_mallat": ("ZhangMallatMoments",),

@@ -6,7 +6,9 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
 
 from phasewave import checks
@@ -145,8 +147,15 @@ def signal_model(field: Tensor, noise: Noise) -> GaussianModel:
 
     Its spectrum is that of ``field`` less that of the noise: the mean over shells of :math:`|\omega|`, times the
     smoothed spectrum over the smoothed mean, which is its anisotropy. The mean falls, at small scales, below the
-    sampling error :math:`S_n \sqrt{2 / n}` of the noise (n modes); from the first shell at which it is less than
-    three times that, it is continued by the power law of the octave before.
+    sampling error :math:`S_n \sqrt{2 / n}` of the noise (n modes); from the first shell k_0 at which it is less than
+    three times that, it is continued by the parabola
+
+    .. math:: \ln S(k) = a + b \ln(k / k_0) + c \ln^2(k / k_0), \qquad b, c \le 0,
+
+    most probable (Whittle likelihood) given the observed power from k_0 / 2 to the end: a power law alone stands
+    far above a range of dissipation. Measured on vorticity and dust behind white noise of a tenth to half their
+    deviation, the continuation is within 1.4 of the truth down to a hundredth of the noise, where the power law is
+    2.7 to 5.5 times too high.
 
     Parameters
     ----------
@@ -181,17 +190,34 @@ def signal_model(field: Tensor, noise: Noise) -> GaussianModel:
     local = isotropic.spectrum * anisotropy - disturbance
     wanted = torch.maximum(local, 0.1 * excess[shell])
     if len(hidden):
-        first = max(1, last // 2)
-        k = torch.arange(first, last + 1, dtype=torch.float64, device=disturbance.device).log()
-        values = excess[first : last + 1].clamp(min=1e-12 * float(excess.max())).log()
-        slope = float(((k - k.mean()) * (values - values.mean())).sum() / (k - k.mean()).square().sum())
-        level = float((values.mean() - slope * k.mean()).exp())
-        beyond = level * radius.clamp(min=1.0) ** min(slope, 0.0)
-        wanted = torch.where(shell > last, beyond, wanted)
+        wanted = torch.where(shell > last, _continued(power, known, counts, last)[shell], wanted)
     wanted[0, 0] = 0.0
     model = copy.copy(observed)
     model.spectrum = wanted
     return model
+
+
+def _continued(power: Tensor, noise: Tensor, counts: Tensor, last: int) -> Tensor:
+    """Return the most probable parabola of ln S in ln k on all shells: see `signal_model`."""
+    observed, known, modes = (
+        values[max(1, last // 2) :].cpu().numpy() for values in (power / power[last], noise / power[last], counts)
+    )
+    shells = np.arange(1, len(power), dtype=np.float64)
+    logarithm = np.log(shells / last)
+    basis = np.stack([np.ones_like(logarithm), logarithm, logarithm**2])
+    fitted = basis[:, -len(observed) :]
+
+    def likelihood(parabola: np.ndarray) -> tuple[float, np.ndarray]:
+        signal = np.exp(np.clip(parabola @ fitted, -100.0, 100.0))
+        total = signal + known
+        value = (modes * (np.log(total) + observed / total)).sum()
+        slope = modes * (1.0 - observed / total) / total * signal
+        return value / modes.sum(), (fitted * slope).sum(axis=1) / modes.sum()
+
+    bounds = [(None, None), (None, 0.0), (None, 0.0)]
+    found = minimize(likelihood, [0.0, -2.0, -1.0], jac=True, method="L-BFGS-B", bounds=bounds, tol=1e-14)
+    beyond = np.exp(np.clip(found.x @ basis, -100.0, 100.0)) * float(power[last])
+    return torch.from_numpy(np.concatenate([[0.0], beyond])).to(power)
 
 
 def filtered(x: Tensor, response: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from phasewave.turbulence.circular_moments import CircularMoments
 from phasewave.turbulence.gaussian import white_noise
 from phasewave.turbulence.joint import JointMoments
 from phasewave.turbulence.marginals import Marginals
+from phasewave.turbulence.moments import PhaseHarmonicMoments
 
 
 def field(n: int = 32, seed: int = 0) -> torch.Tensor:
@@ -147,3 +148,13 @@ def test_chunks_change_no_value_and_no_gradient(masked: bool) -> None:
         torch.testing.assert_close(chunked(x[0, 0, 0]), expected[0, 0, 0], rtol=0, atol=1e-11)
     with pytest.raises(ValueError, match="`chunk`"):
         made(0)
+
+
+def test_gradients_of_complex_moments_after_an_odd_number_of_real_ones():
+    x = torch.randn(1, 32, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    powers = BandPowers((32, 32), n_bands=1)
+    assert powers.n_moments == 1
+    joint = JointMoments([powers, PhaseHarmonicMoments((32, 32), n_scales=2, classes=("S11",))])
+    joint(x).square().sum().backward()
+    (alone,) = torch.autograd.grad(sum(part(x).abs().square().sum() for part in joint.parts), x)
+    torch.testing.assert_close(x.grad, alone)

@@ -14,7 +14,7 @@ from phasewave.solve.lbfgs import LBFGS
 from phasewave.solve.lbfgs_state import LBFGSState
 from phasewave.solve.loop import Progress, minimize
 from phasewave.solve.result import Status
-from phasewave.turbulence.conditional_gaussian import ConditionalGaussian, check_mask, observed_model
+from phasewave.turbulence.conditional_gaussian import ConditionalGaussian, check_mask
 from phasewave.turbulence.energy import MomentMatching, Statistics
 from phasewave.turbulence.gaussian import GaussianModel
 from phasewave.turbulence.preconditioner import SpectralPreconditioner
@@ -190,7 +190,7 @@ class Inpainter:
             fail("field", "vary over its observed pixels", "a constant")
         target = (observed - mean) / scale
         complete = None if training is None else (_training(training, field) - mean) / scale
-        model = observed_model(target, mask, seed=root) if complete is None else GaussianModel(complete).smoothed()
+        model = (GaussianModel(target, mask=mask) if complete is None else GaussianModel(complete)).smoothed()
         conditional = ConditionalGaussian(model, target, mask)
         start = conditional.sample(count, seed=root).to(field.dtype)
         preconditioner = SpectralPreconditioner(model, exponent=0.5)

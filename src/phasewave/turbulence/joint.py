@@ -111,7 +111,9 @@ class JointMoments(nn.Module):
         """Moments of fields ``(..., H, W)``: real, shape ``(..., n_moments)``."""
         values = [self._values(part, x) for part in self.parts]
         scaled = [v * self._factor(number).to(v.real.dtype) for number, v in enumerate(values)]
-        return torch.cat([torch.view_as_real(v).flatten(-2) if v.is_complex() else v for v in scaled], dim=-1)
+        # Not `view_as_real`: its gradient would be a slice that may begin between the parts of a number.
+        real = [torch.stack((v.real, v.imag), dim=-1).flatten(-2) if v.is_complex() else v for v in scaled]
+        return torch.cat(real, dim=-1)
 
     def standardized(self, target: torch.Tensor) -> JointMoments:
         """The same moments, each part standardised by the target."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,21 +11,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from phasewave.checks import fail
-from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.folder import RunFolder, open_run
 from phasewave.runs.hdf5 import write_samples
-from phasewave.runs.record import RunRecord, read_json, write_json
+from phasewave.runs.record import RunRecord, write_json
 from phasewave.solve.lbfgs_state import LBFGSState
-from phasewave.solve.loop import Progress
 from phasewave.solve.result import Status
 from phasewave.turbulence.fields import Field
+from phasewave.turbulence.keeper import (
+    RECORD,
+    Callback,
+    Keeper,
+    checked_seconds,
+    earlier_seconds,
+    stored_state,
+    unfinished,
+)
 
-SAMPLES, METRICS, RECORD, FIGURE = "samples.h5", "metrics.json", "run.json", "figure.png"
+SAMPLES, METRICS, FIGURE = "samples.h5", "metrics.json", "figure.png"
 CHECKPOINT = "checkpoint.h5"
 FILES = (SAMPLES, METRICS, RECORD, FIGURE, CHECKPOINT)
-
-Callback = Callable[[Progress], bool | None]
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,7 @@ class ObservationRun:
     def __init__(
         self, options: RunOptions, field: Field, identity: dict[str, Any], *, n_samples: int, seed: int
     ) -> None:
-        if not options.checkpoint_seconds >= 0.0:
-            fail("checkpoint_seconds", "be >= 0", options.checkpoint_seconds)
+        checked_seconds(options.checkpoint_seconds)
         self.options, self.field, self.seed = options, field, seed
         self.settings = {**identity, "n_samples": n_samples}
         self.identity = {
@@ -117,8 +118,6 @@ class ObservationRun:
             "seed": seed,
             "dtype": str(field.values.dtype).removeprefix("torch."),
         }
-        self.state: LBFGSState | None = None
-        self.stored_at = time.monotonic()
 
     def solve(self, work: Callable[[Callback, LBFGSState | None], Any], limits: dict[str, Any]) -> Any:
         """Open the folder, run the solver from the start or from the checkpoint, and store what is unfinished."""
@@ -126,29 +125,20 @@ class ObservationRun:
         self.folder: RunFolder = open_run(
             options.out, files=FILES, checkpoint=CHECKPOINT, overwrite=options.overwrite, resume=options.resume
         )
-        state, earlier = None, 0.0
-        if options.resume:
-            stored = load_checkpoint(self.folder / CHECKPOINT, settings=self.identity)
-            state = LBFGSState.from_tensors(stored["solver"], device=options.device)
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                earlier = float(read_json(self.folder / RECORD)["wall_seconds"])
-        self.record = RunRecord(
+        state = stored_state(self.folder, self.identity, options.device) if options.resume else None
+        record = RunRecord(
             settings={**self.settings, **limits, "source": asdict(self.field.source)},
             seed=self.seed,
             device=str(options.device),
             dtype=self.identity["dtype"],
-            earlier_seconds=earlier,
+            earlier_seconds=earlier_seconds(self.folder) if options.resume else 0.0,
         )
-        self.record.write(self.folder / RECORD)
-        try:
-            result = work(self._told, state)
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                stopped = isinstance(error, KeyboardInterrupt)
-                self.record.finish(self.folder / RECORD, status=Status.INTERRUPTED.value if stopped else "failed")
-            raise
-        if _unfinished(result.status):
-            self._store()
+        self.keeper = Keeper(self.folder, self.identity, record, options.progress, options.checkpoint_seconds)
+        self.keeper.record_now()
+        with self.keeper.recorded():
+            result = work(self.keeper, state)
+        if unfinished(result.status):
+            self.keeper.store()
         return result
 
     def write(self, samples: Tensor, metrics: dict[str, Any], extra: dict[str, Tensor]) -> None:
@@ -161,29 +151,7 @@ class ObservationRun:
 
     def finish(self, result: Any, samples: Tensor, metrics: dict[str, Any]) -> ObservationOutcome:
         """Write the end of run.json, and return the outcome."""
-        order = (Status.INTERRUPTED, Status.MAX_EVALUATIONS, Status.STALLED, Status.CONVERGED)
-        self.record.finish(
-            self.folder / RECORD, status=next(entry for entry in order if entry in result.status).value
-        )
-        if not _unfinished(result.status):
-            (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        self.keeper.close(result.status)
         return ObservationOutcome(
             result.status, result.losses, result.n_evaluations, self.folder.path, metrics, samples
         )
-
-    def _told(self, progress: Progress) -> bool:
-        self.state = progress.state
-        if time.monotonic() - self.stored_at >= self.options.checkpoint_seconds:
-            self._store()
-        return self.options.progress is not None and bool(self.options.progress(progress))
-
-    def _store(self) -> None:
-        if self.state is not None:
-            solver = self.state.to_tensors()
-            save_checkpoint(self.folder / CHECKPOINT, {"solver": solver}, settings=self.identity)
-            self.record.write(self.folder / RECORD)
-        self.stored_at = time.monotonic()
-
-
-def _unfinished(status: tuple[Status, ...]) -> bool:
-    return Status.INTERRUPTED in status or Status.MAX_EVALUATIONS in status

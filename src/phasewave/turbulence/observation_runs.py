@@ -15,10 +15,10 @@ from phasewave.turbulence.conditional_gaussian import check_mask
 from phasewave.turbulence.denoising import Denoiser, DenoisingResult
 from phasewave.turbulence.fields import Field
 from phasewave.turbulence.inpainting import Inpainter, InpaintingResult
+from phasewave.turbulence.keeper import Callback
 from phasewave.turbulence.observation_figure import draw_denoising, draw_inpainting
 from phasewave.turbulence.observation_folder import (
     FIGURE,
-    Callback,
     ObservationOutcome,
     ObservationRun,
     RunOptions,

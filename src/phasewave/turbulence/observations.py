@@ -12,8 +12,10 @@ from torch import Tensor
 
 from phasewave.checks import fail
 from phasewave.turbulence.conditional_gaussian import check_mask
-from phasewave.turbulence.fields import EMBEDDED, Field, as_field, load_field
+from phasewave.turbulence.fields import EMBEDDED, Field, as_field, existing_file, load_field, select_array
 from phasewave.turbulence.formats import open_arrays, read_array
+from phasewave.turbulence.inputs import read_mask
+from phasewave.turbulence.masks import observed_mask
 
 
 def read_observed(
@@ -62,33 +64,13 @@ def read_observed(
         raise ValueError(f"{label} must have the axes (H, W), or (N, H, W) with an index, got {values.shape}")
     seen = torch.from_numpy(~np.isnan(values))
     if mask_path is not None:
-        seen = seen & read_mask(mask_path, tuple(values.shape))
+        seen = seen & observed_mask(read_mask(mask_path), values.shape)
     elif bool(seen.all()):
         raise ValueError(f"{label} has no missing pixels (NaN) to fill: give a mask with --mask FILE (mask=)")
     mask = check_mask(seen, values.shape)
     filled = np.where(mask.numpy(), values, values[mask.numpy()].mean())
     field = as_field(filled, dtype=dtype)
     return dataclasses.replace(field, source=dataclasses.replace(field.source, path=label, index=index)), mask
-
-
-def read_mask(path: str | os.PathLike[str], shape: tuple[int, ...]) -> Tensor:
-    """Return the mask in a file: (H, W), bool, True where a field was observed.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it holds no mask of this shape.
-    """
-    values = _numbers(Path(path), None, None)
-    if tuple(values.shape) != tuple(shape):
-        raise ValueError(f"the mask {path} must have the field's shape {tuple(shape)}, got {values.shape}")
-    levels = np.unique(values)
-    if len(levels) > 2 or (len(levels) == 2 and 0 not in levels) or not np.isfinite(levels).all():
-        some = ", ".join(f"{level:g}" for level in levels[:4])
-        raise ValueError(f"the mask {path} must hold 0 where pixels are missing and 1 elsewhere, got {some} ...")
-    return torch.from_numpy(values != 0)
 
 
 def read_noise(path: str | os.PathLike[str], shape: tuple[int, ...]) -> Tensor:
@@ -110,18 +92,9 @@ def read_noise(path: str | os.PathLike[str], shape: tuple[int, ...]) -> Tensor:
 
 
 def _numbers(file: Path, dataset: str | None, index: int | None) -> np.ndarray:
-    """Return the one array of numbers in a file, NaN allowed, as float64."""
-    if not file.exists():
-        raise FileNotFoundError(f"there is no file {file} (looked for in {Path.cwd()}); check the name")
-    if file.is_dir():
-        raise ValueError(f"{file} is a folder, not a file; name a file in it")
-    with open_arrays(file) as arrays:
-        names = [name for name in arrays if dataset is None or name == dataset.lstrip("/")]
-        if len(names) != 1:
-            listing = "; ".join(f"{name} {tuple(array.shape)} {array.dtype}" for name, array in arrays.items())
-            wanted = "one array" if dataset is None else f"an array {dataset!r}"
-            raise ValueError(f"{file} must hold {wanted}, got {listing or 'none'}; choose with --dataset NAME")
-        array = arrays[names[0]]
+    """Return an array of numbers in a file, NaN allowed, as float64."""
+    with open_arrays(existing_file(file)) as arrays:
+        array = arrays[select_array(arrays, file, dataset)]
         if array.dtype.kind not in "biuf":
             raise ValueError(f"{file} must hold real numbers, got the dtype {array.dtype}")
         if index is not None and (array.ndim != 3 or not 0 <= index < array.shape[0]):

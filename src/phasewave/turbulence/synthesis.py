@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,19 +11,18 @@ from typing import Any
 
 import torch
 
-from phasewave.checks import fail, integer, plane_shape
-from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
+from phasewave.checks import integer, plane_shape
 from phasewave.runs.distributed import Ranks
 from phasewave.runs.folder import RunFolder, open_run
-from phasewave.runs.record import RunRecord, read_json
-from phasewave.solve.lbfgs_state import LBFGSState
+from phasewave.runs.record import RunRecord
 from phasewave.solve.loop import Progress
 from phasewave.solve.result import Status
 from phasewave.turbulence.fields import Field
 from phasewave.turbulence.inputs import SynthesisInput
+from phasewave.turbulence.keeper import Keeper, checked_seconds, earlier_seconds, stored_state, unfinished
 from phasewave.turbulence.sampler import MaxEntropySampler, SamplerResult
 from phasewave.turbulence.settings import SynthesisSettings
-from phasewave.turbulence.synthesis_files import RECORD, checkpoint_file, run_files, write_results
+from phasewave.turbulence.synthesis_files import checkpoint_file, run_files, write_results
 from phasewave.turbulence.synthesis_ranks import merged, on_cpu
 
 
@@ -140,8 +137,7 @@ def synthesize(
     chosen = SynthesisSettings() if settings is None else settings
     count, root = integer("n_samples", n_samples, minimum=1), integer("seed", seed, minimum=0)
     sizes = given.shape if shape is None else plane_shape("shape", shape)
-    if not checkpoint_seconds >= 0.0:
-        fail("checkpoint_seconds", "be >= 0", checkpoint_seconds)
+    seconds = checked_seconds(checkpoint_seconds)
     team = Ranks() if ranks is None else ranks
     values = given.values.to(device)
     least = (min(given.shape[0], sizes[0]), min(given.shape[1], sizes[1]))
@@ -165,17 +161,17 @@ def synthesize(
     run = dataclasses.replace(run, checkpoint=checkpoint_file(team.rank, team.size))
     share = team.share(count)
     identity = _identity(given, chosen, sizes, n_samples=count, seed=root)
-    state = team.together(lambda: _stored_state(run, identity, device) if resume and share else None)
+    state = team.together(lambda: stored_state(run, identity, device) if resume and share else None)
     record = RunRecord(
         settings={**asdict(chosen), "n_samples": count, "shape": sizes, "source": given.source()},
         seed=root,
         device=str(values.device),
         dtype=str(values.dtype).removeprefix("torch."),
-        earlier_seconds=_earlier_seconds(run) if resume else 0.0,
+        earlier_seconds=earlier_seconds(run) if resume else 0.0,
     )
-    keeper = _Keeper(run, identity, record if team.first else None, progress, checkpoint_seconds)
+    keeper = Keeper(run, identity, record if team.first else None, progress, seconds)
     keeper.record_now()
-    try:
+    with keeper.recorded():
         result = team.together(
             lambda: (
                 sampler.sample(
@@ -197,56 +193,8 @@ def synthesize(
         outcome = _finish(
             run, given, chosen, result, keeper, team, table=tuple(getattr(moments, "table", ())), seed=root
         )
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            stopped = isinstance(error, KeyboardInterrupt)
-            keeper.finish(Status.INTERRUPTED.value if stopped else "failed")
-        raise
-    keeper.finish(_overall(outcome.status).value)
-    if not _unfinished(outcome.status):
-        (run / run.checkpoint).unlink(missing_ok=True)
+    keeper.close(outcome.status)
     return outcome
-
-
-class _Keeper:
-    """The callback of the sampler: keeps the last state, stores it now and then, passes on the progress."""
-
-    def __init__(
-        self,
-        run: RunFolder,
-        identity: dict[str, Any],
-        record: RunRecord | None,
-        progress: Callable[[Progress], bool | None] | None,
-        seconds: float,
-    ) -> None:
-        self.run, self.identity, self.record = run, identity, record
-        self.progress, self.seconds = progress, seconds
-        self.state: LBFGSState | None = None
-        self.stored_at = time.monotonic()
-
-    def __call__(self, progress: Progress) -> bool:
-        self.state = progress.state
-        if time.monotonic() - self.stored_at >= self.seconds:
-            self.store()
-        return self.progress is not None and bool(self.progress(progress))
-
-    def store(self) -> None:
-        """Write the checkpoint, and the time used so far."""
-        if self.state is not None:
-            solver = self.state.to_tensors()
-            save_checkpoint(self.run / self.run.checkpoint, {"solver": solver}, settings=self.identity)
-            self.record_now()
-        self.stored_at = time.monotonic()
-
-    def record_now(self) -> None:
-        """Write the record with the time used so far, if this rank keeps it."""
-        if self.record is not None:
-            self.record.write(self.run / RECORD)
-
-    def finish(self, status: str) -> None:
-        """Write the record with the final status, if this rank keeps it."""
-        if self.record is not None:
-            self.record.finish(self.run / RECORD, status=status)
 
 
 def _finish(
@@ -254,14 +202,14 @@ def _finish(
     given: SynthesisInput,
     settings: SynthesisSettings,
     result: SamplerResult | None,
-    keeper: _Keeper,
+    keeper: Keeper,
     team: Ranks,
     *,
     table: tuple[Any, ...],
     seed: int,
 ) -> SynthesisOutcome:
     """Store the checkpoints of an unfinished run, then write what all ranks have reached."""
-    open_here = result is not None and _unfinished(result.status)
+    open_here = result is not None and unfinished(result.status)
     if open_here:
         keeper.store()
     if team.any(open_here) and not open_here:
@@ -283,11 +231,6 @@ def _finish(
     return team.agree(write)
 
 
-def _stored_state(run: RunFolder, identity: dict[str, Any], device: torch.device | str) -> LBFGSState:
-    stored = load_checkpoint(run / run.checkpoint, settings=identity)
-    return LBFGSState.from_tensors(stored["solver"], device=device)
-
-
 def _identity(
     given: SynthesisInput, settings: SynthesisSettings, shape: tuple[int, int], *, n_samples: int, seed: int
 ) -> dict[str, Any]:
@@ -303,21 +246,3 @@ def _identity(
         "dtype": str(given.values.dtype).removeprefix("torch."),
         **{name: value for name, value in asdict(settings).items() if name not in free},
     }
-
-
-def _earlier_seconds(run: RunFolder) -> float:
-    """Return the wall time of the sittings before, as far as run.json tells."""
-    try:
-        return float(read_json(run / RECORD)["wall_seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
-
-
-def _unfinished(status: tuple[Status, ...]) -> bool:
-    return Status.INTERRUPTED in status or Status.MAX_EVALUATIONS in status
-
-
-def _overall(status: tuple[Status, ...]) -> Status:
-    """Return the status of the run: that of the sample that is farthest from done."""
-    order = (Status.INTERRUPTED, Status.MAX_EVALUATIONS, Status.STALLED, Status.CONVERGED)
-    return next(entry for entry in order if entry in status)

@@ -147,8 +147,8 @@ def signal_model(field: Tensor, noise: Noise) -> GaussianModel:
 
     Its spectrum is that of ``field`` less that of the noise: the mean over shells of :math:`|\omega|`, times the
     smoothed spectrum over the smoothed mean, which is its anisotropy. The mean falls, at small scales, below the
-    sampling error :math:`S_n \sqrt{2 / n}` of the noise (n modes); from the first shell k_0 at which it is less than
-    three times that, it is continued by the parabola
+    sampling error :math:`S_n \sqrt{2 / n}` of the noise (n modes); from the first shell k_0 at which it is less
+    than three times that, it is continued by the parabola
 
     .. math:: \ln S(k) = a + b \ln(k / k_0) + c \ln^2(k / k_0), \qquad b, c \le 0,
 

@@ -17,12 +17,13 @@ from phasewave.turbulence.figure import draw_synthesis
 from phasewave.turbulence.gaussian import GaussianModel
 from phasewave.turbulence.gaussian_fields import GaussianFields
 from phasewave.turbulence.inputs import SynthesisInput, observed_rectangle
+from phasewave.turbulence.keeper import RECORD
 from phasewave.turbulence.moment_file import write_moments
 from phasewave.turbulence.report import compare
 from phasewave.turbulence.sampler import SamplerResult
 from phasewave.turbulence.settings import SynthesisSettings
 
-SAMPLES, METRICS, RECORD, FIGURE, MOMENTS = "samples.h5", "metrics.json", "run.json", "figure.png", "moments.h5"
+SAMPLES, METRICS, FIGURE, MOMENTS = "samples.h5", "metrics.json", "figure.png", "moments.h5"
 
 
 def run_files(n_channels: int, n_ranks: int, folder: Path) -> tuple[str, ...]:

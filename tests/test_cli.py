@@ -309,7 +309,8 @@ def test_a_stack_and_a_named_array_are_chosen_by_option(capsys, here):
 
 def test_ctrl_c_saves_and_resumes(here):
     """Interrupt a real process: the first Ctrl-C ends it at the next step with everything saved."""
-    words = [*SYNTHESIZE, "field.npy", *SMALL, "--tolerance", "1e-30", "--max-evaluations", "100000"]
+    words = [*SYNTHESIZE, "field.npy", *SMALL, "--moments", "pywph", "--tolerance", "1e-30"]
+    words += ["--max-evaluations", "100000"]
     script = (
         "import os, signal, sys\n"
         "from phasewave.cli import turbulence\n"

@@ -3,7 +3,7 @@ import torch
 
 from phasewave.solve.lbfgs import LBFGS
 from phasewave.solve.lbfgs_state import LBFGSState
-from phasewave.solve.loop import minimize
+from phasewave.solve.loop import Plateau, minimize
 from phasewave.solve.result import Result, Status
 
 
@@ -175,3 +175,56 @@ def test_bad_arguments(arguments, error, message):
     arguments = {"x0": starts(), "tolerance": 1e-3, "max_evaluations": 5} | arguments
     with pytest.raises(error, match=message):
         minimize(objective, arguments.pop("x0"), **arguments)
+
+
+def raised(x):
+    """A least loss of 0.5."""
+    losses, gradients = objective(x)
+    return losses + 0.5, gradients
+
+
+def test_a_loss_that_has_stopped_falling_low_enough_has_converged():
+    plateau = Plateau(0.6, decrease=0.01, window=8)
+    options = {"tolerance": 1e-6, "max_evaluations": 500}
+    full = minimize(raised, starts(), **(options | {"max_evaluations": 60}))
+    assert Status.CONVERGED not in full.status
+    result = minimize(raised, starts(), plateau=plateau, **options)
+    assert result.converged
+    for index, count in enumerate(result.n_evaluations):
+        losses = result.history[:count, index]
+        assert 0.5 <= float(losses[-1]) <= 0.6
+        assert count > 9
+        assert losses[-1] >= 0.99 * losses[-9]
+        # it is the first such, and the rest of the batch changes nothing of it
+        assert losses[-2] > 0.6 or losses[-2] < 0.99 * losses[-10]
+        alone = minimize(raised, starts()[index : index + 1], plateau=plateau, **options)
+        assert torch.equal(alone.value[0], result.value[index])
+        assert alone.n_evaluations == (count,)
+    # too high a plateau is none, whatever its length
+    high = minimize(raised, starts(), plateau=Plateau(0.4), **(options | {"max_evaluations": 60}))
+    assert high.status == full.status
+
+
+def test_a_sample_that_has_stalled_low_enough_has_converged():
+    def bowl(x):
+        return x.square().sum(-1) + 0.5, 2 * x
+
+    options = {"tolerance": 1e-6, "max_evaluations": 500}
+    assert minimize(bowl, starts(), **options).status == (Status.STALLED,) * 4
+    result = minimize(bowl, starts(), plateau=Plateau(0.5 + 1e-9), **options)
+    assert result.converged
+    assert max(result.n_evaluations) <= 21
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"loss": -1.0}, r"`loss` must be a number >= 0, got -1.0"),
+        ({"loss": float("nan")}, r"`loss` must be a number >= 0, got nan"),
+        ({"loss": 1.0, "decrease": 1.0}, r"`decrease` must lie between 0 and 1, got 1.0"),
+        ({"loss": 1.0, "window": 0}, r"`window` must be .*>= 1, got 0"),
+    ],
+)
+def test_bad_plateaus(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Plateau(**arguments)

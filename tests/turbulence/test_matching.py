@@ -165,6 +165,62 @@ def test_borders_of_a_field_that_is_not_periodic_are_no_neighbours():
     assert abs(float((x * x.roll(1, -1)).mean() - neighbours)) > 1e-2  # what periodic moments would have taken
 
 
+class Halves(torch.nn.Module):
+    """The second moment of two halves of what is observed; over a whole field, twice that of all of it."""
+
+    def __init__(self, mask=None):
+        super().__init__()
+        self.mask = mask
+
+    def forward(self, x):
+        if self.mask is None:
+            parts = [x.flatten(-2), x.flatten(-2)]
+        else:
+            left = self.mask & (torch.arange(x.shape[-1]) < x.shape[-1] // 2)
+            parts = [x[..., left], x[..., self.mask & ~left]]
+        return torch.stack([(part**2).mean(-1) for part in parts], dim=-1)
+
+    def resized(self, shape):
+        return Halves()
+
+    def masked(self, mask):
+        return Halves(mask)
+
+    shape = (32, 32)
+
+
+def test_moments_that_contradict_each_other_beside_gaps_are_met_as_well_as_can_be():
+    x = torch.randn(32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    field = x + 0.8 * x.roll(1, -1)
+    mask = torch.ones(32, 32, dtype=torch.bool)
+    mask[4:28, 4:28] = False
+    result = MaxEntropySampler(Halves(), tolerance=1e-8).sample(field, n_samples=2, mask=mask)
+    a, b = Halves(mask)(standard(field, field[mask])).tolist()
+    least = 0.5 * (a - b) ** 2 / (a**2 + b**2)
+    assert least > 1e-4  # or there is no contradiction
+    assert result.converged
+    assert result.losses.tolist() == pytest.approx([least, least], rel=1e-6)
+    assert result.tolerance < least <= result.plateau_loss
+
+    strict = MaxEntropySampler(Halves(), tolerance=1e-8, masking_factor=0.0).sample(field, mask=mask, n_samples=1)
+    assert not strict.converged
+    whole = MaxEntropySampler(Halves(), tolerance=1e-8).sample(field, n_samples=1)
+    assert whole.converged
+    assert whole.plateau_loss is None
+
+
+def test_the_loss_that_a_mask_makes_grows_with_its_gaps():
+    losses = []
+    for width in (0, 4, 16):
+        mask = torch.ones(32, 32, dtype=torch.bool)
+        mask[:, :width] = False
+        target = standard_target(skewed(32, 32), mask=mask)
+        losses.append(set_goal(Toy((32, 32)), target, (32, 32), tolerance=1e-8).masking_loss)
+    assert losses[0] == 0.0
+    assert 0.0 < losses[1] < losses[2] < 1.0
+    assert set_goal(Toy((32, 32)), standard_target(skewed(32, 32)), (32, 32), tolerance=0.0).masking_loss is None
+
+
 def test_gaps_need_a_method():
     mask = torch.ones(16, 16, dtype=torch.bool)
     with pytest.raises(TypeError, match="`moments` must have a method `masked` for a field with gaps or borders"):

@@ -124,14 +124,14 @@ def test_units_and_origin_of_the_field_do_not_matter(factor):
 @pytest.mark.parametrize("shape", [(16, 24), (17, 21)])
 def test_fields_that_are_not_square(shape):
     field = lognormal(shape)
-    result = MaxEntropySampler(Shells(shape), tolerance=1e-6).sample(field, n_samples=1, seed=0)
+    result = MaxEntropySampler(Shells(shape), tolerance=1e-4).sample(field, n_samples=1, seed=0)
     assert result.converged
     assert result.samples.shape == (1, *shape)
 
 
 def test_a_run_resumed_from_stored_tensors_is_the_uninterrupted_one():
-    field = lognormal(dtype=torch.float32)
-    sampler = MaxEntropySampler(Shells(field.shape), tolerance=1e-7)
+    field = lognormal((16, 16), dtype=torch.float32)
+    sampler = MaxEntropySampler(Shells(field.shape), tolerance=1e-7, max_evaluations=40)
     whole = sampler.sample(field, n_samples=2, seed=0)
     stored = []
 

@@ -234,6 +234,9 @@ def show_outcome(console: Console, outcome: SynthesisOutcome, *, ranks: Ranks | 
     classes = {kind: max(losses) for kind, losses in outcome.metrics["synthesis"]["class_losses"].items()}
     worst = max(classes, key=lambda kind: classes[kind])
     console.print(f"largest loss of a class of moments: {worst} {classes[worst]:.2e}", markup=False)
+    plateau = _on_plateau(outcome)
+    if plateau is not None:
+        console.print(plateau, markup=False, soft_wrap=True)
     console.print(_copying(outcome.metrics), markup=False, soft_wrap=True)
     given = [word for word in sys.argv[1:] if word not in ("--overwrite", "--resume")]
     size = 1 if ranks is None else ranks.size
@@ -247,6 +250,20 @@ def show_outcome(console: Console, outcome: SynthesisOutcome, *, ranks: Ranks | 
     files = sorted(file.name for file in outcome.folder.iterdir() if not file.name.startswith("."))
     lines += [f"files in {outcome.folder}: {', '.join(files)}", f"figure: {outcome.folder / 'figure.png'}"]
     console.print("\n".join(lines), markup=False, soft_wrap=True)
+
+
+def _on_plateau(outcome: SynthesisOutcome) -> str | None:
+    """Say why samples above the tolerance have converged: the target has gaps or borders."""
+    reached = outcome.metrics["synthesis"]
+    pairs = zip(outcome.status, outcome.losses.tolist(), strict=True)
+    above = [loss for status, loss in pairs if status is Status.CONVERGED and loss > reached["loss_tolerance"]]
+    if not above:
+        return None
+    return (
+        f"converged above the tolerance {reached['loss_tolerance']:.3g}: the loss stopped falling at up to "
+        f"{max(above):.2e}. Moments estimated beside gaps and borders contradict each other: no field has them "
+        f"all (losses up to about {reached['plateau_loss']:.2e} are laid to that)"
+    )
 
 
 def _copying(metrics: dict[str, Any]) -> str:

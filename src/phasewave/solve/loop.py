@@ -36,6 +36,44 @@ class Progress:
     state: LBFGSState
 
 
+@dataclass(frozen=True)
+class Plateau:
+    """A loss that has stopped falling low enough: for problems whose least loss is above zero.
+
+    Attributes
+    ----------
+    loss : float
+        At most this.
+    decrease : float
+        Share by which it may still have fallen,
+    window : int
+        in this many evaluations.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of its range.
+    """
+
+    loss: float
+    decrease: float = 0.05
+    window: int = 20
+
+    def __post_init__(self) -> None:
+        integer("window", self.window, minimum=1)
+        if not self.loss >= 0.0:
+            fail("loss", "be a number >= 0", self.loss)
+        if not 0.0 <= self.decrease < 1.0:
+            fail("decrease", "lie between 0 and 1", self.decrease)
+
+    def reached(self, losses: torch.Tensor, *, ended: bool) -> bool:
+        """Whether a sample with these best losses, one an evaluation, is on it: surely if they fall no more."""
+        last = float(losses[-1])
+        if last > self.loss or ended:
+            return last <= self.loss
+        return len(losses) > self.window and last >= (1.0 - self.decrease) * float(losses[-1 - self.window])
+
+
 def minimize(
     objective: Objective,
     x0: torch.Tensor | None,
@@ -43,6 +81,7 @@ def minimize(
     solver: LBFGS | None = None,
     tolerance: float,
     max_evaluations: int,
+    plateau: Plateau | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
     state: LBFGSState | None = None,
 ) -> Result:
@@ -60,6 +99,8 @@ def minimize(
         A sample has converged when its loss is at most this.
     max_evaluations : int
         Evaluations allowed to each sample, those before a resumption included.
+    plateau : Plateau, optional
+        A sample that is on it has converged too.
     callback : callable, optional
         Called with a `Progress` after every call of the objective, the first one included; stops the work
         by returning True.
@@ -90,14 +131,14 @@ def minimize(
             fail("x0", "be a real floating tensor of shape (n, ...)", got)
         state = method.init(objective, x0)
     try:
-        status = _status(state, tolerance, limit)
+        status = _status(state, tolerance, limit, plateau)
         stop = _told(callback, state, status)
         while not stop and any(entry is None for entry in status):
             state = method.step(objective, state, active=[entry is None for entry in status])
-            status = _status(state, tolerance, limit)
+            status = _status(state, tolerance, limit, plateau)
             stop = _told(callback, state, status)
     except KeyboardInterrupt:
-        status = _status(state, tolerance, limit)
+        status = _status(state, tolerance, limit, plateau)
     return Result(
         value=state.value,
         status=tuple(Status.INTERRUPTED if entry is None else entry for entry in status),
@@ -108,17 +149,20 @@ def minimize(
     )
 
 
-def _status(state: LBFGSState, tolerance: float, limit: int) -> tuple[Status | None, ...]:
+def _status(state: LBFGSState, tolerance: float, limit: int, plateau: Plateau | None) -> tuple[Status | None, ...]:
     """Return the status of each sample; it follows from the state, so a resumed run may have other limits."""
 
-    def one(sample: SampleState) -> Status | None:
-        if sample.best_loss <= tolerance:
+    def one(sample: SampleState, losses: torch.Tensor) -> Status | None:
+        # The losses of a finished sample are repeated while others go on.
+        own = losses[: sample.n_evaluations]
+        if sample.best_loss <= tolerance or (plateau is not None and plateau.reached(own, ended=sample.stalled)):
             return Status.CONVERGED
         if sample.stalled:
             return Status.STALLED
         return Status.MAX_EVALUATIONS if sample.n_evaluations >= limit else None
 
-    return tuple(one(sample) for sample in state.samples)
+    columns = state.history.unbind(1)
+    return tuple(one(sample, losses) for sample, losses in zip(state.samples, columns, strict=True))
 
 
 def _told(

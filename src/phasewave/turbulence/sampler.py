@@ -10,13 +10,16 @@ import torch
 from phasewave.checks import fail, grid_shape, integer
 from phasewave.solve.lbfgs import LBFGS
 from phasewave.solve.lbfgs_state import LBFGSState
-from phasewave.solve.loop import Progress, minimize
+from phasewave.solve.loop import Plateau, Progress, minimize
 from phasewave.solve.result import Status
 from phasewave.turbulence.energy import Statistics
 from phasewave.turbulence.matching import set_goal
 from phasewave.turbulence.preconditioner import SpectralPreconditioner
 from phasewave.turbulence.start import GaussianStart
 from phasewave.turbulence.targets import standard_target
+
+MASKING_FACTOR = 2.0
+"""Times the loss that gaps make of a Gaussian field: that of a sample that cannot come nearer to their target."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class SamplerResult:
         Relative loss of each class of moments (`MomentMatching.class_losses`).
     tolerance : float
         The loss at which a sample has converged: the sampler's own, or what its numbers by class come to.
+    plateau_loss : float or None
+        Of a target with gaps or borders: the loss below which a sample whose loss has stopped falling has
+        converged too (``masking_factor``); None for a complete, periodic target.
     sample_moments : torch.Tensor, shape (n, n_moments), on the CPU
         Moments of the samples, standardised as they were matched.
     target_moments : torch.Tensor, shape (n_moments,), on the CPU
@@ -57,6 +63,7 @@ class SamplerResult:
     n_moments: int
     class_losses: dict[str, torch.Tensor]
     tolerance: float
+    plateau_loss: float | None
     sample_moments: torch.Tensor
     target_moments: torch.Tensor
     realisation_losses: torch.Tensor | None
@@ -97,6 +104,11 @@ class MaxEntropySampler:
     chunk : int, optional
         Samples evaluated at a time; None for all at once. With 1, sample i of a seed is the same to the last
         bit whatever ``n_samples``.
+    masking_factor : float
+        Of a target with gaps, or not periodic. Moments estimated from a part of a field contradict each other a
+        little, and many of them cannot be met together to any tolerance. So a sample has also converged when 20
+        evaluations lowered its loss by less than 5 % and it is at most this many times the loss that the gaps make
+        of Gaussian fields (`set_goal`). With 0 only the tolerance counts.
     exponent : float
         Of `SpectralPreconditioner`: 1 for moments of equal weights, 1/2 for those of `scale_weights`.
 
@@ -123,6 +135,7 @@ class MaxEntropySampler:
         max_evaluations: int = 500,
         solver: LBFGS | None = None,
         chunk: int | None = 1,
+        masking_factor: float = MASKING_FACTOR,
         exponent: float = 1.0,
     ) -> None:
         self.moments = moments
@@ -133,6 +146,9 @@ class MaxEntropySampler:
         self.max_evaluations = integer("max_evaluations", max_evaluations, minimum=1)
         self.solver = LBFGS(history_size=50) if solver is None else solver
         self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
+        if not masking_factor >= 0.0:
+            fail("masking_factor", "be a number >= 0", masking_factor)
+        self.masking_factor = masking_factor
         if not exponent >= 0.0:
             fail("exponent", "be >= 0", exponent)
         self.exponent = exponent
@@ -201,9 +217,15 @@ class MaxEntropySampler:
         count = integer("n_samples", n_samples, minimum=1)
         first = integer("first_sample", first_sample, minimum=0)
         goal = set_goal(
-            self.moments, target, sizes, weights=self.weights, tolerance=self.tolerance, chunk=self.chunk
+            self.moments,
+            target,
+            sizes,
+            weights=self.weights,
+            tolerance=self.tolerance,
+            chunk=self.chunk,
         )
         matching = goal.matching
+        plateau = None if goal.masking_loss is None else Plateau(self.masking_factor * goal.masking_loss)
         start = GaussianStart(target, sizes)
         preconditioner = SpectralPreconditioner(start.model, exponent=self.exponent)
 
@@ -224,6 +246,7 @@ class MaxEntropySampler:
             solver=self.solver,
             tolerance=goal.tolerance,
             max_evaluations=self.max_evaluations,
+            plateau=plateau,
             callback=callback,
             state=state,
         )
@@ -240,6 +263,7 @@ class MaxEntropySampler:
             n_moments=matching.target.numel() * (2 if matching.target.is_complex() else 1),
             class_losses={kind: loss.cpu() for kind, loss in matching.class_losses(moments).items()},
             tolerance=goal.tolerance,
+            plateau_loss=None if plateau is None else plateau.loss,
             sample_moments=moments.cpu(),
             target_moments=matching.target.cpu(),
             realisation_losses=goal.realisation_losses,

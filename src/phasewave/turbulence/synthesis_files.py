@@ -169,6 +169,7 @@ def _reached(
         "n_evaluations": list(result.n_evaluations),
         "tolerance": settings.tolerance,
         "loss_tolerance": result.tolerance,
+        "plateau_loss": result.plateau_loss,
         "realisation_losses": None if losses is None else losses.tolist(),
         "n_moments": result.n_moments,
         "n_pixels": given.n_channels * min(math.prod(given.shape), math.prod(shape)),

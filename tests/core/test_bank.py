@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from phasewave.core.bank import filter_bank
+from phasewave.core.bank import filter_bank, scale_wavelets
+from phasewave.core.bump import BumpSteerable
 from phasewave.core.fourier import Support
 from phasewave.core.morlet import Morlet
 
@@ -139,3 +140,15 @@ def test_any_number_of_axes(shape):
     sums = bank.littlewood_paley()
     torch.testing.assert_close(sums, direct_littlewood_paley(bank), rtol=1e-14, atol=0)
     assert float(sums[(0,) * len(shape)]) == pytest.approx(1, abs=1e-9)
+
+
+def test_designs_of_large_grids_are_not_kept() -> None:
+    small, large = ((n, n) for n in (64, 288))
+    for design in (
+        lambda shape: filter_bank(shape, BumpSteerable(2), n_scales=1, tolerance=1e-6).wavelets[0],
+        lambda shape: scale_wavelets(shape, BumpSteerable(2), 0, tolerance=1e-6),
+    ):
+        assert design(small)[0].values is design(small)[0].values
+        first, again = design(large)[0].values, design(large)[0].values
+        assert first is not again
+        assert torch.equal(first, again)

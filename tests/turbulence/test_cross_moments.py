@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from phasewave.core.bank import filter_bank
 from phasewave.core.bump import BumpSteerable
 from phasewave.turbulence.cross_moments import CrossMoments
 from phasewave.turbulence.cross_table import SkyChannel
@@ -32,7 +33,7 @@ def plain_field(x: torch.Tensor, channel: SkyChannel, module: CrossMoments) -> t
     """A channel of one sky on every pixel, by its definition."""
     L, field = module.n_angles, x[channel.field]
     if channel.source == "lowpass":
-        profiles = module.wavelets.pyramid.bank.low_pass
+        profiles = filter_bank(module.shape, BumpSteerable(L), n_scales=module.n_scales, tolerance=1e-12).low_pass
         response = profiles[0][:, None] * profiles[1]
         return torch.fft.ifft2(torch.fft.fft2(field) * response).real
     wavelet = Channel("wavelet", channel.scale, channel.angle % L, channel.harmonic)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from phasewave.core.bank import filter_bank
 from phasewave.core.bump import BumpSteerable
 from phasewave.turbulence.full_resolution import channel_field
 from phasewave.turbulence.moment_table import Channel
@@ -50,7 +51,7 @@ def plain(x: torch.Tensor, module: ScatteringCovariances, target: torch.Tensor |
     sigma = {at: wavelet(source, *at, L).abs().square().mean().sqrt() for at in every}
     first = {at: wavelet(x, *at, L) for at in every}
     second = {(a, b): wavelet(first[a].abs(), *b, L) for a in every for b in every if a[0] <= b[0]}
-    profiles = module.sums.wavelets.pyramid.bank.low_pass
+    profiles = filter_bank(module.shape, BumpSteerable(L), n_scales=J, tolerance=1e-12).low_pass
     response = profiles[0][:, None] * profiles[1]
 
     def low(field):

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from phasewave.turbulence import spectral_covariances
 from phasewave.turbulence.spectral_covariances import SpectralCovariances
 
 
@@ -55,3 +56,20 @@ def test_variances_are_the_covariances_of_channels_with_themselves() -> None:
     module = SpectralCovariances((16, 20), [(16, 20)], n_channels=3, smoothings=(0.0,), dtype=torch.float64)
     at = [number for number, (_, a, b) in enumerate(module.pairs()) if a == b]
     torch.testing.assert_close(module.variances(spectrum), module([spectrum])[:, at])
+
+
+def test_gradients_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = SpectralCovariances(
+        (16, 17), [(16, 17), (12, 11), (8, 8)], n_channels=2, smoothings=(0.0, 1.5), dtype=torch.float64
+    )
+    generator = torch.Generator().manual_seed(0)
+    fields = [torch.randn(2, 2, *grid, dtype=torch.float64, generator=generator) for grid in module.grids]
+
+    def covariances(*fields: torch.Tensor) -> torch.Tensor:
+        return module([torch.fft.rfft2(field, norm="forward") for field in fields])
+
+    whole = covariances(*fields)
+    monkeypatch.setattr(spectral_covariances, "BLOCK", 20)
+    torch.testing.assert_close(covariances(*fields), whole, rtol=0, atol=1e-15)
+    leaves = [field.requires_grad_() for field in fields]
+    assert torch.autograd.gradcheck(covariances, leaves, fast_mode=True)

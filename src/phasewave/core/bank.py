@@ -14,6 +14,9 @@ from phasewave.checks import fail, grid_shape, integer
 from phasewave.core.fourier import Support
 from phasewave.core.grids import signed_frequencies
 
+KEPT = 256**2
+"""Points of the largest grid whose design is kept for later calls: a few tens of megabytes."""
+
 
 class WaveletFamily(Hashable, Protocol):
     """What a family of wavelets states about itself; it is hashable, a frozen dataclass of numbers."""
@@ -88,7 +91,7 @@ def filter_bank(
     tight: bool = False,
     tolerance: float,
 ) -> FilterBank:
-    r"""Design a bank; equal calls in a process share one design.
+    r"""Design a bank; equal calls in a process share one design, of grids up to 256x256.
 
     Parameters
     ----------
@@ -121,27 +124,75 @@ def filter_bank(
     if not 0 < tolerance < 1:
         fail("tolerance", "lie between 0 and 1", tolerance)
 
+    design = _design if math.prod(sizes) <= KEPT else _design.__wrapped__
     with torch.device("cpu"):  # a design is shared by all later callers, whatever their default device
-        return _design(sizes, family, n_scales, tight, tolerance)
+        return design(sizes, family, n_scales, tight, tolerance)
+
+
+def scale_wavelets(
+    shape: tuple[int, ...], family: WaveletFamily, scale: int, *, tolerance: float
+) -> tuple[Support, ...]:
+    """The wavelets of one scale on the frequencies of a grid: those of `filter_bank`, not made tight.
+
+    Equal calls in a process share one design, of grids up to 256x256.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Grid sizes.
+    family : WaveletFamily
+    scale : int
+    tolerance : float
+        Amplitude under which a filter counts as zero.
+
+    Returns
+    -------
+    tuple of Support
+    """
+    design = _design_scale if math.prod(shape) <= KEPT else _design_scale.__wrapped__
+    with torch.device("cpu"):
+        return design(shape, family, scale, tolerance)
+
+
+@functools.lru_cache(maxsize=64)
+def _design_scale(
+    sizes: tuple[int, ...], family: WaveletFamily, scale: int, tolerance: float
+) -> tuple[Support, ...]:
+    return tuple(support.folded(sizes) for support in family.wavelets(sizes, scale, tolerance=tolerance))
 
 
 @functools.lru_cache(maxsize=32)
 def _design(
     sizes: tuple[int, ...], family: WaveletFamily, n_scales: int, tight: bool, tolerance: float
 ) -> FilterBank:
-    wavelets = tuple(
-        tuple(support.folded(sizes) for support in family.wavelets(sizes, scale, tolerance=tolerance))
-        for scale in range(n_scales)
-    )
-    cells = 2 * math.pi * torch.arange(-1, 2, dtype=torch.float64)[:, None]
-    low_pass = tuple(
-        family.low_pass(cells + 2 * math.pi / n * signed_frequencies(n).to(torch.float64), n_scales).sum(dim=0)
-        for n in sizes
-    )
+    wavelets = tuple(scale_wavelets(sizes, family, scale, tolerance=tolerance) for scale in range(n_scales))
+    low_pass = low_pass_profiles(sizes, family, n_scales)
     if tight:
         low_pass = tuple(profile / profile[0] for profile in low_pass)  # a sampled Gaussian exceeds 1 at J = 1
         wavelets = _tight(wavelets, low_pass, sizes)
     return FilterBank(sizes, wavelets, low_pass)
+
+
+def low_pass_profiles(
+    shape: Sequence[int], family: WaveletFamily, n_scales: int, *, images: int = 1
+) -> tuple[torch.Tensor, ...]:
+    """The low-pass of a family sampled on a grid: one profile an axis, in FFT order.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Grid sizes.
+    family : WaveletFamily
+    n_scales : int
+        Number of scales above it.
+    images : int
+        Images of the spectrum that sampling folds in, on each side.
+    """
+    cells = 2 * math.pi * torch.arange(-images, images + 1, dtype=torch.float64)[:, None]
+    return tuple(
+        family.low_pass(cells + 2 * math.pi / n * signed_frequencies(n).to(torch.float64), n_scales).sum(dim=0)
+        for n in shape
+    )
 
 
 def _outer(profiles: tuple[torch.Tensor, ...]) -> torch.Tensor:

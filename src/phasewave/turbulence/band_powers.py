@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, integer, plane_shape, real_field
+from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.fill import Fill
 from phasewave.turbulence.masks import observed_mask
 from phasewave.turbulence.observed_spectrum import observed_spectrum
@@ -96,7 +96,7 @@ class BandPowers(nn.Module):
     def standardized(self, target: torch.Tensor) -> BandPowers:
         """The same moments over the powers of a target, one field or several ``(..., H, W)``."""
         real_field("target", target, self.shape, dtype=self.dtype)
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         with torch.no_grad():
             powers = self._powers(target.reshape(-1, *self.shape)).mean(dim=0)
             module.scale = floored(powers, floor=FLOOR**2)
@@ -123,7 +123,7 @@ class BandPowers(nn.Module):
         TypeError, ValueError
             If the shape is not two sizes, or leaves a band without a frequency.
         """
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         module.shape, module.fill = plane_shape("shape", shape), None
         empty = ~_present(module.shape, self.edges)[self.get_buffer("present").cpu()]
         if bool(empty.any()):
@@ -158,7 +158,7 @@ class BandPowers(nn.Module):
         -----
         Some thousand FFTs a field.
         """
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         module.fill = Fill(observed_mask(mask, self.shape).to(self.scale.device))
         return module
 

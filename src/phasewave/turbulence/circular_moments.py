@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import cast
@@ -11,10 +10,12 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, integer, plane_shape, real_field
+from phasewave.core.bank import scale_wavelets
 from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band, Support
 from phasewave.core.phases import modulus
 from phasewave.turbulence.circular_table import N_SPIN, CircularMoment, channels_of_scale
+from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.fill import Fill
 from phasewave.turbulence.masks import observed_mask, seen
 from phasewave.turbulence.recompute import recomputed
@@ -109,10 +110,9 @@ class CircularMoments(nn.Module):
         self.bands = nn.ModuleList(
             Band(self._wavelets(i), self.shape, grid, dtype=dtype) for i, grid in enumerate(self.grids)
         )
-        for i, grid in enumerate(self.grids):
-            self.register_buffer(
-                f"direction_{i}", torch.view_as_real(directions(grid, self.shape)).to(dtype), persistent=False
-            )
+        for height, width in dict.fromkeys(self.grids):
+            direction = torch.view_as_real(directions((height, width), self.shape)).to(dtype)
+            self.register_buffer(f"direction_{height}_{width}", direction, persistent=False)
         self.channels = tuple(
             channel for i in range(len(self.grids)) for channel in channels_of_scale(i, max_momentum)
         )
@@ -176,7 +176,7 @@ class CircularMoments(nn.Module):
         for i, deviation in enumerate(self.deviations.split(sizes)):
             spectra[i] = spectra[i] / deviation[:, None, None]
         covariances = self.covariances if self.windows is None else self.windows
-        products = covariances(spectra, recompute=self.chunk is not None)
+        products = covariances(spectra)
         return torch.cat([(means - self.means) / self.deviations, products], dim=1)
 
     def standardized(self, target: torch.Tensor) -> CircularMoments:
@@ -192,16 +192,17 @@ class CircularMoments(nn.Module):
         CircularMoments
             A new module; this one is unchanged.
         """
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         with torch.no_grad():
             real_field("target", target, self.shape, dtype=self.dtype)
             spectrum = self._spectrum(target)
+            softening = []
             for i, band in enumerate(module.bands):
                 power = torch.fft.ifft2(cast(Band, band).forward(spectrum)[:, 1]).abs().square()
                 if self.windows is not None:
                     power = power[:, self.windows.get_buffer(f"window_{i}") > 0]
-                module.softening[i] = 0.1 * power.mean().sqrt()
-            module.softening = floored(module.softening)
+                softening.append(0.1 * power.mean().sqrt())
+            module.softening = floored(torch.stack(softening))
             spectra = module._channel_spectra(target)
             module.means = self._means(spectra).mean(dim=0)
             variances = (
@@ -263,15 +264,14 @@ class CircularMoments(nn.Module):
         TypeError, ValueError
             If the mask is not one of the fields' shape, False everywhere, or leaves a scale too few points.
         """
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         module.fill = Fill(observed_mask(mask, self.shape).to(self.means.device))
         windows = [seen(module.fill.mask, self._wavelets(i), grid).all(dim=0) for i, grid in enumerate(self.grids)]
         module.windows = WindowedCovariances(self.covariances, windows)
         return module
 
-    def _wavelets(self, i: int) -> list[Support]:
-        """The wavelets of a scale, designed anew: a bank of large fields is large, and would be kept."""
-        return [w.folded(self.shape) for w in self.family.wavelets(self.shape, i, tolerance=TOLERANCE)]
+    def _wavelets(self, i: int) -> tuple[Support, ...]:
+        return scale_wavelets(self.shape, self.family, i, tolerance=TOLERANCE)
 
     def _with(self, means: torch.Tensor, deviations: torch.Tensor, softening: torch.Tensor) -> CircularMoments:
         """Take over a standardisation, and its device."""
@@ -298,7 +298,8 @@ class CircularMoments(nn.Module):
 
     def _scale(self, spectrum: torch.Tensor, i: int) -> torch.Tensor:
         c = torch.fft.ifft2(self.bands[i](spectrum))
-        direction = torch.view_as_complex(self.get_buffer(f"direction_{i}"))
+        height, width = self.grids[i]
+        direction = torch.view_as_complex(self.get_buffer(f"direction_{height}_{width}"))
         isotropic = c[:, 0].real
         moduli = modulus(c)
         # The direction of the gradient, softened where it has none.

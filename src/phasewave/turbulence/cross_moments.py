@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import cast
@@ -13,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from phasewave.checks import fail, integer, real_field
 from phasewave.core.phases import modulus
+from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.cross_covariances import CrossCovariances
 from phasewave.turbulence.cross_table import CrossMoment, cross_table
 from phasewave.turbulence.scales import floored
@@ -177,7 +177,7 @@ class CrossMoments(nn.Module):
         fields = self._checked("target", target)
         if len(fields) == 0:
             fail("target", "hold at least one sky", tuple(target.shape))
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         with torch.no_grad():
             spectrum = self.wavelets(fields)
             means, deviations = [], []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +11,11 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, integer, plane_shape, real_field
+from phasewave.core.bank import scale_wavelets
 from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band, Support
 from phasewave.core.grids import angular_frequencies
+from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.fill import Fill
 from phasewave.turbulence.masks import observed_mask, seen
 from phasewave.turbulence.plain_moments import quantile_means
@@ -195,7 +196,7 @@ class Marginals(nn.Module):
         Marginals
             A new module; this one is unchanged.
         """
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         with torch.no_grad():
             real_field("target", target, self.shape, dtype=self.dtype)
             *plain, gradient = [values.std(correction=0) for values in self._values(target)]
@@ -264,7 +265,7 @@ class Marginals(nn.Module):
                     f"`mask` must keep at least {bins} values of {source} {scale:g} far from gaps, got {count}: "
                     "use fewer scales, or a mask with fewer gaps"
                 )
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         device = self.deviations.device
         module.fill = Fill(observed.to(device))
         for number, window in enumerate(windows):
@@ -272,8 +273,7 @@ class Marginals(nn.Module):
         return module
 
     def _wavelet(self, i: int) -> Support:
-        """The band-pass of a scale, designed anew: a bank of large fields is large, and would be kept."""
-        return CircularHarmonics(0).wavelets(self.shape, i, tolerance=TOLERANCE)[0].folded(self.shape)
+        return scale_wavelets(self.shape, CircularHarmonics(0), i, tolerance=TOLERANCE)[0]
 
     def _values(self, x: torch.Tensor) -> list[torch.Tensor]:
         """The values of every field at the pixels that are kept: ``(n, number)`` each."""

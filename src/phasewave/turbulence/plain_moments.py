@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail
+from phasewave.core.bank import low_pass_profiles
 from phasewave.core.bump import BumpSteerable
 from phasewave.core.fourier import Band, Support
-from phasewave.core.grids import signed_frequencies
 from phasewave.turbulence.covariances import Shape, ShiftedSums, square
 from phasewave.turbulence.moment_table import N_POWERS, Channel, Moment
 from phasewave.turbulence.windows import check_overlap, low_pass_window
@@ -202,12 +202,8 @@ def _centred(field: torch.Tensor, channel: Channel, means: Mapping[Channel, torc
 
 def _low_pass(shape: Shape, family: BumpSteerable, scale: int) -> Support:
     """The sampled low-pass on the whole grid, without its mean."""
-    cells = 2 * math.pi * torch.arange(-3, 4, dtype=torch.float64)[:, None]
-    profiles = [
-        family.low_pass(cells + 2 * math.pi / n * signed_frequencies(n).to(torch.float64), scale + 2).sum(dim=0)
-        for n in shape
-    ]
-    response = profiles[0][:, None] * profiles[1]
+    rows, columns = low_pass_profiles(shape, family, scale + 2, images=3)
+    response = rows[:, None] * columns
     response[0, 0] = 0
     return Support((-(shape[0] // 2), -(shape[1] // 2)), torch.fft.fftshift(response))
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, grid_shape, integer
-from phasewave.core.bank import filter_bank
+from phasewave.core.bank import low_pass_profiles, scale_wavelets
 from phasewave.core.bump import BumpSteerable
-from phasewave.core.fourier import Band
+from phasewave.core.fourier import Band, Support
 from phasewave.core.grids import smooth_size
 
 Shape = tuple[int, int]
@@ -63,28 +63,36 @@ class Pyramid(nn.Module):
             largest = int(math.log2(min(self.shape)))
             fail("n_scales", f"be at most {largest} for fields of {self.shape}", n_scales)
         integer("oversampling", oversampling, minimum=0)
-        self.bank = filter_bank(self.shape, family, n_scales=n_scales, tolerance=TOLERANCE)
-        self.dtype = dtype
+        self.family, self.dtype = family, dtype
         self.levels = [self._grid(level, oversampling) for level in range(n_scales)]
         self.bands = nn.ModuleDict()
 
     def _grid(self, level: int, oversampling: int) -> Shape:
-        wanted = []
+        wanted, supports = [], self.wavelets(level)
         for axis, n in enumerate(self.shape):
             reach = max(
-                max(-support.start[axis], support.start[axis] + support.extent[axis] - 1)
-                for support in self.bank.wavelets[level]
+                max(-support.start[axis], support.start[axis] + support.extent[axis] - 1) for support in supports
             )
             octaves = math.ceil(1.5 * n * 2.0 ** (oversampling - level))
             size = smooth_size(max(2 * reach + 1, octaves, SMALLEST_GRID))
             wanted.append(min(n, size))
         return wanted[0], wanted[1]
 
+    def wavelets(self, scale: int) -> tuple[Support, ...]:
+        """The wavelets of a scale in float64. They are large, and not kept: large grids are designed anew."""
+        return scale_wavelets(self.shape, self.family, scale, tolerance=TOLERANCE)
+
+    def low_pass(self) -> Support:
+        """The low-pass under all scales, on the whole grid."""
+        rows, columns = low_pass_profiles(self.shape, self.family, len(self.levels))
+        corner = (-(self.shape[0] // 2), -(self.shape[1] // 2))
+        return Support(corner, torch.fft.fftshift(rows[:, None] * columns))
+
     def add(self, scale: int, grid: Shape) -> None:
         """Prepare the filters of a scale for a grid."""
         key = _key(scale, grid)
         if key not in self.bands:
-            self.bands[key] = Band(self.bank.wavelets[scale], self.shape, grid, dtype=self.dtype)
+            self.bands[key] = Band(self.wavelets(scale), self.shape, grid, dtype=self.dtype)
 
     def band(self, scale: int, grid: Shape) -> Band:
         """The filters of a scale onto a grid that was added."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import cast, get_args
@@ -13,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from phasewave.checks import choice, fail, integer, real_field
 from phasewave.core.phases import rectifier_phases
+from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.layer_covariances import LayerCovariances
 from phasewave.turbulence.rectifier_sums import RectifierSums
 from phasewave.turbulence.rectifier_table import RectifierMoment, RectifierView, rectifier_table
@@ -194,7 +194,7 @@ class RectifierMoments(nn.Module):
         fields = self._checked("target", target)
         if len(fields) == 0:
             fail("target", "hold at least one field", tuple(target.shape))
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         with torch.no_grad():
             spectrum = self.wavelets(fields)
             means, variances = [], []

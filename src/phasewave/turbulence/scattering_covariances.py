@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from phasewave.checks import fail, integer, real_field
+from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.scales import floored
 from phasewave.turbulence.scattering_sums import ScatteringSums
 from phasewave.turbulence.scattering_table import ScatteringMoment, scattering_table
@@ -175,7 +175,7 @@ class ScatteringCovariances(nn.Module):
         fields = self._checked("target", target)
         if len(fields) == 0:
             fail("target", "hold at least one field", tuple(target.shape))
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         with torch.no_grad():
             rows, _ = self.sums(fields, None)
             mean = rows[:, 0].real.mean()

@@ -58,9 +58,9 @@ class ScatteringSums(nn.Module):
         self.wavelets, self.recompute = wavelets, recompute
         self.boxes = self._boxes()
         self.bands = nn.ModuleDict()
-        for scale, angle in itertools.product(range(wavelets.n_scales), range(wavelets.n_angles)):
-            support = wavelets.pyramid.bank.wavelets[scale][angle]
-            for grid in dict.fromkeys((wavelets.shape, *wavelets.grids[: scale + 1])):
+        for scale in range(wavelets.n_scales):
+            grids = dict.fromkeys((wavelets.shape, *wavelets.grids[: scale + 1]))
+            for (angle, support), grid in itertools.product(enumerate(wavelets.pyramid.wavelets(scale)), grids):
                 band = Band([support], grid, self.boxes[scale][angle], dtype=wavelets.dtype)
                 self.bands[_key(scale, angle, grid)] = band
         self._index(table)
@@ -71,8 +71,8 @@ class ScatteringSums(nn.Module):
         """Grid of what the wavelets of each scale filter: as many points as it has frequencies."""
         w = self.wavelets
         if w.fill is None:
-            supports = w.pyramid.bank.wavelets
-            return [[(s.extent[0], s.extent[1]) for s in of_scale] for of_scale in supports]
+            scales = [w.pyramid.wavelets(scale) for scale in range(w.n_scales)]
+            return [[(s.extent[0], s.extent[1]) for s in of_scale] for of_scale in scales]
         # To be transformed back, smooth sizes.
         tight = Pyramid(w.shape, BumpSteerable(w.n_angles), n_scales=w.n_scales, oversampling=0, dtype=w.dtype)
         return [[grid] * w.n_angles for grid in tight.levels]
@@ -127,9 +127,9 @@ class ScatteringSums(nn.Module):
         pyramid, dtype = self.wavelets.pyramid, self.wavelets.dtype
         inside = []
         for scale, grid in enumerate(self.wavelets.grids):
-            kept = seen(mask, pyramid.bank.wavelets[scale], grid).all(0)
+            kept = seen(mask, pyramid.wavelets(scale), grid).all(0)
             self.register_buffer(f"kept_{scale}", kept.to(dtype), persistent=False)
-            inside.append(seen(mask, pyramid.bank.wavelets[scale], mask.shape).all(0))
+            inside.append(seen(mask, pyramid.wavelets(scale), mask.shape).all(0))
         for scale, (box, *_) in enumerate(self.boxes):
             layers = [mask, *inside[: scale + 1]]
             for layer in layers:

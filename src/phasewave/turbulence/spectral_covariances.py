@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
-
-from phasewave.turbulence.recompute import recomputed
+from torch.autograd.function import once_differentiable
 
 REACH = 3.2
 """Frequencies past ``REACH / sigma`` are left out: the Gaussian has fallen to exp(-REACH^2 / 2) = 6e-3 there."""
+BLOCK = 2**14
+"""Frequencies whose products are summed at once."""
 
 
 class SpectralCovariances(nn.Module):
@@ -77,43 +79,30 @@ class SpectralCovariances(nn.Module):
                 yield from ((sigma, a, start + b) for a in range(start) for b in range(count))
                 yield from ((sigma, start + a, start + b) for a, b in zip(rows, columns, strict=True))
 
-    def forward(self, spectra: Sequence[torch.Tensor], *, recompute: bool = False) -> torch.Tensor:
-        """Covariances of all pairs.
+    def forward(self, spectra: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Covariances of all pairs; differentiable once.
+
+        Nothing but the spectra is kept for the backward pass, and little more is made: products are summed over
+        blocks of frequencies.
 
         Parameters
         ----------
         spectra : sequence of torch.Tensor
             For each scale, complex half spectra of shape ``(n, n_channels, m_0, m_1 // 2 + 1)``.
-        recompute : bool
-            Crop and weigh the spectra again in the backward pass instead of keeping the results.
 
         Returns
         -------
         torch.Tensor
             Real, shape ``(n, n_pairs)``, as in `pairs`.
         """
-        values = []
+        values: torch.Tensor = _Products.apply(self, *spectra)
+        return values
+
+    def boxes_of_pairs(self) -> Iterator[tuple[int, tuple[int, int], torch.Tensor]]:
+        """Scale, box and squared weights of each run of `pairs`: a scale with the finer ones at one width."""
         for number, boxes in enumerate(self.boxes):
-            held: list[torch.Tensor] = []
             for scale, box in enumerate(boxes):
-                weights = self.get_buffer(f"weights_{number}_{scale}")
-                if recompute:
-                    values.append(recomputed(self._of_scale, weights, box, *spectra[: scale + 1]))
-                    continue
-                # The finer scales, cropped from what the last step left of them.
-                held = [_narrowed(spectrum, box) for spectrum in held] + [_centred(spectra[scale], box)]
-                values.append(self._products(weights, held))
-        return torch.cat(values, dim=1)
-
-    def _of_scale(self, weights: torch.Tensor, box: tuple[int, int], *spectra: torch.Tensor) -> torch.Tensor:
-        return self._products(weights, [_centred(spectrum, box) for spectrum in spectra])
-
-    def _products(self, weights: torch.Tensor, held: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Covariances of the channels of the last scale with all: ``(n, pairs)``."""
-        flat = [_real_rows(spectrum * weights) for spectrum in held]
-        same = flat[-1] @ flat[-1].transpose(1, 2)
-        crossed = [rows @ flat[-1].transpose(1, 2) for rows in flat[:-1]]
-        return torch.cat([*(c.flatten(1) for c in crossed), same.flatten(1).index_select(1, self.lower)], dim=1)
+                yield scale, box, self.get_buffer(f"weights_{number}_{scale}").square()
 
     @staticmethod
     def variances(spectrum: torch.Tensor) -> torch.Tensor:
@@ -123,6 +112,64 @@ class SpectralCovariances(nn.Module):
         box = ((rows - 1) // 2, columns - 2)
         weights = _weights((rows, 2 * columns), box, 0.0).to(spectrum.real)
         return _real_rows(_centred(spectrum, box) * weights).square().sum(dim=-1)
+
+
+class _Products(torch.autograd.Function):
+    """`SpectralCovariances.forward`, whose gradients are added up in place block by block."""
+
+    @staticmethod
+    def forward(ctx: Any, module: SpectralCovariances, *spectra: torch.Tensor) -> torch.Tensor:
+        ctx.module = module
+        ctx.save_for_backward(*spectra)
+        values = []
+        for scale, box, weights in module.boxes_of_pairs():
+            held, count = spectra[: scale + 1], module.n_channels
+            sums = spectra[0].real.new_zeros((len(spectra[0]), (scale + 1) * count, count))
+            for rows, own in _blocks(box):
+                parts = _joined(held, rows, box)
+                sums += _real_rows(parts) @ _real_rows(parts[:, -count:] * weights[own]).mT
+            values.append(sums[:, : scale * count].flatten(1))
+            values.append(sums[:, scale * count :].flatten(1).index_select(1, module.lower))
+        return torch.cat(values, dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        module, spectra = ctx.module, ctx.saved_tensors
+        count, start = module.n_channels, 0
+        gradients = [torch.zeros_like(spectrum) for spectrum in spectra]
+        for scale, box, weights in module.boxes_of_pairs():
+            crossed = gradient[:, start : start + scale * count**2].unflatten(1, (-1, count))
+            start += scale * count**2
+            same = gradient.new_zeros((len(gradient), count**2))
+            same[:, module.lower] = gradient[:, start : start + len(module.lower)]
+            start += len(module.lower)
+            of_sums = torch.cat((crossed, same.unflatten(1, (count, count))), dim=1)
+            for rows, own in _blocks(box):
+                parts = _joined(spectra[: scale + 1], rows, box)
+                first = of_sums @ _real_rows(parts[:, -count:] * weights[own])
+                second = (of_sums.mT @ _real_rows(parts)).view(len(parts), count, *parts.shape[2:], 2)
+                first = first.view(*parts.shape, 2)
+                first[:, -count:] += second * weights[own][..., None]
+                for into, part in zip(gradients, torch.view_as_complex(first).split(count, dim=1), strict=False):
+                    into[..., rows, : box[1] + 1] += part
+        return None, *gradients
+
+
+def _blocks(box: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Rows of a spectrum in FFT order, and of the weights of a box, few at a time: 0 .. k_0, then -k_0 .. -1."""
+    step = max(1, BLOCK // (box[1] + 1))
+    for first in range(0, box[0] + 1, step):
+        last = min(first + step, box[0] + 1)
+        yield slice(first, last), slice(box[0] + first, box[0] + last)
+    for first in range(-box[0], 0, step):
+        last = min(first + step, 0)
+        yield slice(first, last or None), slice(box[0] + first, box[0] + last)
+
+
+def _joined(spectra: Sequence[torch.Tensor], rows: slice, box: tuple[int, int]) -> torch.Tensor:
+    """Some rows of the channels of several scales: ``(n, channels of all, h, w)``."""
+    return torch.cat([spectrum[..., rows, : box[1] + 1] for spectrum in spectra], dim=1)
 
 
 def _largest(n: int, m: int, sigma: float) -> int:
@@ -145,12 +192,6 @@ def _centred(spectrum: torch.Tensor, box: tuple[int, int]) -> torch.Tensor:
     """Frequencies ``-k_0 .. k_0`` and ``0 .. k_1`` of a half spectrum in FFT order."""
     width = box[1] + 1
     return torch.cat((spectrum[..., -box[0] :, :width], spectrum[..., : box[0] + 1, :width]), dim=-2)
-
-
-def _narrowed(spectrum: torch.Tensor, box: tuple[int, int]) -> torch.Tensor:
-    """The same of a half spectrum that is centred already."""
-    middle = spectrum.shape[-2] // 2
-    return spectrum[..., middle - box[0] : middle + box[0] + 1, : box[1] + 1]
 
 
 def _real_rows(z: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from torch import nn
 
 from phasewave.checks import fail, integer, plane_shape, real_field
 from phasewave.core.bump import BumpSteerable
+from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.covariances import Shape
 from phasewave.turbulence.fill import Fill
 from phasewave.turbulence.masks import observed_mask
@@ -221,7 +221,7 @@ class TableMoments(nn.Module):
             factors.append(first**row.order if row.kind == "one_point" else first)
             if not row.order:
                 factors[-1] = first * second
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         # Kept as pairs of reals, which `Module.to(dtype)` converts.
         module.means, module.deviations = torch.view_as_real(means), torch.stack(factors)
         return module
@@ -236,7 +236,7 @@ class TableMoments(nn.Module):
         TypeError, ValueError
             As the constructor: if it is not two sizes, or too small for the scales.
         """
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         module._prepare(plane_shape("shape", shape), None, self.scales.dtype)
         return module.to(self.scales)
 
@@ -264,7 +264,7 @@ class TableMoments(nn.Module):
             If its shape is not that of the fields, it is False everywhere, or a scale keeps too few pixels.
         """
         observed = observed_mask(mask, self.shape)
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         module._prepare(self.shape, observed, self.scales.dtype)
         return module.to(self.scales)
 

@@ -77,22 +77,20 @@ class WindowedCovariances(nn.Module):
         windows = [_half(window[None, None]) for window in self._windows()]
         return [_energy(z) / _energy(w) for z, w in zip(self._windowed(spectra), windows, strict=True)]
 
-    def forward(self, spectra: Sequence[torch.Tensor], *, recompute: bool = False) -> torch.Tensor:
+    def forward(self, spectra: Sequence[torch.Tensor]) -> torch.Tensor:
         """Covariances of all pairs, in the order of ``covariances.pairs()``.
 
         Parameters
         ----------
         spectra : sequence of torch.Tensor
             For each scale, complex half spectra over the number of points, ``(n, n_channels, m_0, m_1 // 2 + 1)``.
-        recompute : bool
-            As in `SpectralCovariances`.
 
         Returns
         -------
         torch.Tensor
             Real, shape ``(n, n_pairs)``.
         """
-        return cast(torch.Tensor, self.covariances(self._windowed(spectra), recompute=recompute)) / self.scales
+        return cast(torch.Tensor, self.covariances(self._windowed(spectra))) / self.scales
 
     def _windows(self) -> list[torch.Tensor]:
         return [self.get_buffer(f"window_{scale}") for scale in range(len(self.grids))]

@@ -57,7 +57,7 @@ class WindowedWavelets(nn.Module):
         self.shape, self.grids = self.pyramid.shape, self.pyramid.levels
         for scale, grid in enumerate(self.grids):
             self.pyramid.add(scale, grid)
-        low_pass = self.pyramid.bank.low_pass_support()
+        low_pass = self.pyramid.low_pass()
         self.band = Band([low_pass], self.shape, self.shape, dtype=dtype)
         self.fill: Fill | None = None
         if mask is not None:

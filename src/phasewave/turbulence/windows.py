@@ -33,7 +33,7 @@ def layer_window(mask: torch.Tensor, pyramid: Pyramid, scale: int, grid: Shape) 
     torch.Tensor
         0 or 1, float64, shape ``(n_angles, *grid)``.
     """
-    return seen(mask, pyramid.bank.wavelets[scale], grid).to(torch.float64)
+    return seen(mask, pyramid.wavelets(scale), grid).to(torch.float64)
 
 
 def low_pass_window(mask: torch.Tensor, low_pass: Support) -> torch.Tensor:

@@ -104,7 +104,7 @@ def test_noise_from_a_file(capsys, here, quick_picture):
         (["inpaint", "truth.npy"], 2, "has no missing pixels (NaN) to fill: give a mask with --mask FILE"),
         (["inpaint", "nothing.npy"], 3, "there is no file nothing.npy"),
         (["inpaint", "holes.npy", "--mask", "nothing.npy"], 3, "there is no file nothing.npy"),
-        (["inpaint", "truth.npy", "--mask", "truth.npy"], 2, "must hold 0 where pixels are missing"),
+        (["inpaint", "truth.npy", "--mask", "truth.npy"], 2, "truth.npy must hold a mask with two values"),
         (["inpaint", "holes.npy", "--training", "holes.npy"], 2, "must be finite"),
         (["inpaint", "holes.npy", "--tolerance", "-1"], 2, "`tolerance` must be a number >= 0"),
         (["denoise", "noisy.npy"], 2, "give one of --noise-std S and --noise FILE"),

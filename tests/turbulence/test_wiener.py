@@ -69,24 +69,28 @@ def test_a_sample_depends_on_its_seed_and_number_alone():
     assert torch.equal(wiener.sample(y, 3, seed=4)[:1], wiener.sample(y, 1, seed=4))
 
 
-def test_the_spectrum_behind_noise():
-    """Where the signal is above the noise it is found, and below it goes on as a power law."""
+@pytest.mark.parametrize("kind", ["power law", "dissipation"])
+def test_the_spectrum_behind_noise(kind):
+    """Where the signal is above the noise it is found, and below it goes on as it must."""
     shape = (128, 128)
+    k = torch.hypot(*torch.meshgrid(*(torch.fft.fftfreq(n, 1 / n) for n in shape), indexing="ij")).double()
     signal = red_spectrum(shape, 4.0)
+    if kind == "dissipation":
+        signal = (1 + (k / 8) ** 2) ** -1.5 * torch.exp(-k / 8)
+        signal[0, 0] = 0.0
     x = filtered(white_noise(1, shape, seed=5)[0], signal.sqrt())
     noise = as_noise(float(signal.mean()) ** 0.5 * 0.3, shape)
     y = x + noise.colour(white_noise(1, shape, seed=6)[0])
     found = signal_model(y, noise).spectrum
-    k = torch.hypot(*torch.meshgrid(*(torch.fft.fftfreq(n, 1 / n) for n in shape), indexing="ij"))
     clear = (signal > 3 * noise.spectrum) & (k > 3)
-    hidden = (signal < 0.2 * noise.spectrum) & (k > 3) & (k < 64)
+    hidden = (signal < 0.2 * noise.spectrum) & (signal > 0.01 * noise.spectrum) & (k > 3) & (k < 64)
     assert clear.sum() > 200
-    assert hidden.sum() > 2000
+    assert hidden.sum() > 1000
     assert float(found[clear].sum() / signal[clear].sum()) == pytest.approx(1.0, abs=0.2)
     ratio = (found[hidden] / signal[hidden]).log()
-    assert ratio.abs().mean() < 1.0  # a factor of e, where the noise is 5 to 300 times the signal
+    assert ratio.abs().mean() < 0.5, "the octave before, continued as a power law, is off by more in a dissipation"
     naive = (GaussianModel(y).smoothed().spectrum - noise.spectrum)[hidden]
-    assert (naive < 0).float().mean() > 0.2, "subtraction alone gives no spectrum"
+    assert (naive < 0).float().mean() > 0.1, "subtraction alone gives no spectrum"
 
 
 @pytest.mark.parametrize(

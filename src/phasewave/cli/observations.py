@@ -18,6 +18,7 @@ from phasewave.cli.progress import EvaluationProgress
 from phasewave.runs.interrupt import stop_on_signal
 from phasewave.solve.loop import Progress
 from phasewave.solve.result import Status
+from phasewave.turbulence.denoising import Start
 from phasewave.turbulence.fields import read_field
 from phasewave.turbulence.gaussian import GaussianModel
 from phasewave.turbulence.observation_folder import ObservationOutcome, RunOptions
@@ -155,6 +156,13 @@ def denoise_command(
     scales: ScalesOption = _DEFAULTS.n_scales,
     angles: AnglesOption = _DEFAULTS.n_angles,
     draws: Annotated[int, typer.Option(min=4, help="Draws of the noise, an even number.")] = 4,
+    start: Annotated[
+        Start,
+        typer.Option(
+            help="Start from the best linear estimate (least error), or from a sample of the Gaussian posterior "
+            "(power at all scales, and samples that differ)."
+        ),
+    ] = "wiener",
     tolerance: Annotated[
         float,
         typer.Option(help="chi^2 of the moments at which a sample has converged; the true field's is near 1."),
@@ -205,6 +213,7 @@ def denoise_command(
             seed=seed,
             settings=settings,
             n_draws=draws,
+            start=start,
             tolerance=tolerance,
             max_evaluations=max_evaluations,
             truth=complete,

@@ -19,7 +19,7 @@ from phasewave.turbulence.energy import MomentMatching, Statistics
 from phasewave.turbulence.preconditioner import SpectralPreconditioner
 from phasewave.turbulence.wiener import Noise, WienerFilter, as_noise, signal_model
 
-Start = Literal["posterior", "wiener", "observed"]
+Start = Literal["wiener", "posterior", "observed"]
 
 _SPREAD_DRAWS = 32
 _FLOOR = 1e-4
@@ -72,10 +72,23 @@ class Denoiser:
     for to a percent of it. The true field itself has a chi^2 near 1 (measured: .7), for its moments are those of
     y but for the noise; the default asks for less, since until then what is left is less the noise than the bias
     of the start. (Regaldo-Saint Blancard et al. 2021, arXiv:2102.03160; weights as Delouis et al. 2022, A&A 668,
-    A122.) Descent by L-BFGS from the Gaussian posterior, which has the phases that are known.
+    A122.) Descent is by L-BFGS.
 
-    This is no estimate of least error: that is the mean of a posterior, smooth where the noise hides the field.
-    Samples have the statistics of the field at all scales, and pay with twice the error where nothing is known.
+    From the best linear estimate, the default, it sharpens what can be seen, and adds nothing at scales that the
+    noise hides entirely: they stay as smooth as the linear estimate. From a sample of the Gaussian posterior it
+    has power at all scales, and pays with up to twice the error where nothing is known. Measured on vorticity at
+    128x128 behind white noise of half its deviation, 15 evaluations of the default moments:
+
+    ===================  ======  =======  ==========  ========  =========
+    .                    linear  default  posterior,  after 15  observed
+                                          as it is
+    ===================  ======  =======  ==========  ========  =========
+    root mean square     .328    .346     .462        .425      .501
+    flatness error       .031    .009     .052        .021      .042
+    Minkowski error      .076    .024     .050        .025      .391
+    Wasserstein          .040    .011     .013        .010      .096
+    spectrum error       .204    .145     .084        .070      1.11
+    ===================  ======  =======  ==========  ========  =========
 
     Parameters
     ----------
@@ -86,8 +99,8 @@ class Denoiser:
         The standard deviation of white noise, a power spectrum, or four or more maps: see `as_noise`.
     n_draws : int
         M, even.
-    start : {"posterior", "wiener", "observed"}
-        A sample of the Gaussian posterior, its mean, or y itself.
+    start : {"wiener", "posterior", "observed"}
+        The best linear estimate, a sample of the Gaussian posterior of which that is the mean, or y itself.
     tolerance : float
         A sample has converged when its chi^2 is at most this.
     max_evaluations : int
@@ -111,7 +124,7 @@ class Denoiser:
         noise: float | Tensor,
         *,
         n_draws: int = 4,
-        start: Start = "posterior",
+        start: Start = "wiener",
         tolerance: float = 0.1,
         max_evaluations: int = 100,
         solver: LBFGS | None = None,
@@ -144,7 +157,7 @@ class Denoiser:
         field : torch.Tensor, shape (H, W)
             y, real. The moments must be on its device, and of its dtype.
         n_samples : int
-            How many fields; they differ in their starts, so more than one is of use for "posterior" only.
+            How many fields; they differ in their starts, so 1 unless that is "posterior".
         seed : int or torch.Generator
             Of the noise's draws and of the starts; sample i depends on (seed, i) alone.
         callback : callable, optional
@@ -163,14 +176,16 @@ class Denoiser:
         TypeError
             If ``field`` or the noise is not of a right type.
         ValueError
-            If ``field`` is not one finite field, or the noise is not positive, of another shape, or of as much
-            variance as the field.
+            If ``field`` is not one finite field, the noise is not positive, of another shape, or of as much
+            variance as the field, or more than one sample is wanted from one start.
         """
         real_field("field", field)
         if field.ndim != 2:
             fail("field", "have axes (H, W)", tuple(field.shape))
         finite("field", field)
         count = integer("n_samples", n_samples, minimum=1)
+        if count > 1 and self.start != "posterior":
+            fail("n_samples", f'be 1 for the start "{self.start}": samples differ by theirs ("posterior")', count)
         root = seed if isinstance(seed, int) else int(torch.randint(2**62, (), generator=seed, device=seed.device))
         given = as_noise(self.noise, field.shape)
         signal_model(field, given)  # raises for noise that leaves nothing

@@ -12,7 +12,7 @@ from torch import Tensor
 from phasewave.checks import integer
 from phasewave.solve.lbfgs_state import LBFGSState
 from phasewave.turbulence.conditional_gaussian import check_mask
-from phasewave.turbulence.denoising import Denoiser, DenoisingResult
+from phasewave.turbulence.denoising import Denoiser, DenoisingResult, Start
 from phasewave.turbulence.fields import Field
 from phasewave.turbulence.inpainting import Inpainter, InpaintingResult
 from phasewave.turbulence.keeper import Callback
@@ -123,6 +123,7 @@ def denoise(
     seed: int = 0,
     settings: SynthesisSettings | None = None,
     n_draws: int = 4,
+    start: Start = "wiener",
     tolerance: float = 0.1,
     max_evaluations: int = 50,
     truth: Tensor | None = None,
@@ -139,7 +140,7 @@ def denoise(
     noise : float or Tensor
         Standard deviation, spectrum or maps: see `phasewave.turbulence.wiener.as_noise`.
     options : RunOptions
-    n_samples, seed, n_draws, tolerance, max_evaluations
+    n_samples, seed, n_draws, start, tolerance, max_evaluations
         As in `Denoiser`.
     settings : SynthesisSettings, optional
         Which moments; its limits are not used.
@@ -163,7 +164,9 @@ def denoise(
     law = as_noise(noise, field.source.shape)
     signal_model(field.values, law)  # raises for noise that leaves nothing of the field
     moments = chosen.build(field.source.shape, values.dtype).to(options.device)
-    denoiser = Denoiser(moments, noise, n_draws=n_draws, tolerance=tolerance, max_evaluations=max_evaluations)
+    denoiser = Denoiser(
+        moments, noise, n_draws=n_draws, start=start, tolerance=tolerance, max_evaluations=max_evaluations
+    )
     count, root = integer("n_samples", n_samples, minimum=1), integer("seed", seed, minimum=0)
 
     def work(callback: Callback, state: LBFGSState | None) -> DenoisingResult:
@@ -173,7 +176,7 @@ def denoise(
     run = ObservationRun(
         options,
         field,
-        {"task": "denoising", "noise": given, "n_draws": n_draws, **_of_moments(chosen)},
+        {"task": "denoising", "noise": given, "n_draws": n_draws, "start": start, **_of_moments(chosen)},
         n_samples=count,
         seed=root,
     )

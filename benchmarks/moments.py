@@ -9,19 +9,29 @@ Rows: number of complex moments, median wall seconds of pywph and of phasewave a
 interleaved rounds, the largest difference from pywph in float64 relative to the largest moment of the class (of
 the raw moments: float32 at each scale's own resolution, and float64 at full resolution), and the peak memory of
 forward + backward in processes of their own. pywph goes backward chunk by chunk, as its documentation does.
+
+A second table has pywph's set at 8 angles beside the other sets, which pywph does not have, each standardised by a
+target: real numbers, median wall seconds of forward and of forward + backward, peak memory of the latter.
+
+A second table has the other sets of moments, standardised by a target, alone: pywph has none of them::
+
+    python benchmarks/moments.py --sets     # 256x256, 5 scales; with --quick 64x64, 4 scales
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, get_args
 
 import pywph
 import torch
 from timing import interleaved, peak_memory, ratio
 
+from phasewave.turbulence.interface import Moments
 from phasewave.turbulence.moments import PhaseHarmonicMoments
+from phasewave.turbulence.settings import MomentChoice, SynthesisSettings
 
 FULL = 10
 
@@ -61,6 +71,44 @@ for number in range(n_chunks):
     values, _ = operator.apply(leaf, number, norm="auto", ret_indices=True)
     values.abs().square().sum().backward(retain_graph=True)
 """
+
+
+SET = """
+import sys
+sys.path.insert(0, {folder!r})
+from moments import named_set
+moments = named_set({name!r}, {size}).standardized(x)
+leaf = x.clone().requires_grad_()
+start()
+values = moments(leaf)
+(torch.view_as_real(values) if values.is_complex() else values).square().sum().backward()
+"""
+
+
+def named_set(name: str, size: int) -> Moments:
+    """A set as the main job makes it: 5 octaves, 8 angles; 4 of scattering covariances."""
+    settings = SynthesisSettings(moments=name, n_scales=5, n_angles=8)
+    return settings.build((size, size), torch.float32)
+
+
+def measure_set(name: str, size: int, rounds: int, threads: int) -> str:
+    x, y = field(size, 0), field(size, 1)
+    moments = named_set(name, size).standardized(x)
+
+    def forward() -> torch.Tensor:
+        with torch.no_grad():
+            return moments(y)
+
+    def backward() -> None:
+        values = moments(y.clone().requires_grad_())
+        (torch.view_as_real(values) if values.is_complex() else values).square().sum().backward()
+
+    seconds = interleaved({"forward": forward, "backward": backward}, rounds)
+    names = {"threads": threads, "size": size, "seed": 1, "name": name, "folder": str(Path(__file__).parent)}
+    memory = peak_memory((FIELD + SET).format(**names))
+    count = moments.n_moments * (2 if moments.is_complex else 1)
+    middle = {what: statistics.median(values) for what, values in seconds.items()}
+    return f"| {name} | {count} | {middle['forward']:.3f} s | {middle['backward']:.3f} s | {memory:.0f} MB |"
 
 
 def field(size: int, seed: int) -> torch.Tensor:
@@ -151,6 +199,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for case in QUICK if options.quick else CASES:
         print(measure(case, options.threads), flush=True)
+    size, rounds = (128, 3) if options.quick else (256, 5)
+    print(f"\n| set, {size}x{size}, J=5 | real numbers | forward | forward+backward | peak memory |")
+    print("|---|---|---|---|---|")
+    for name in get_args(MomentChoice):
+        print(measure_set(name, size, rounds, options.threads), flush=True)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,9 @@ def draw_curves(figure: Figure, metrics: dict[str, Any], *, bottom: float, heigh
     _finish(spectrum, "Power spectrum", "frequency [rad / pixel]")
     spectrum.yaxis.set_major_locator(LogLocator(numticks=6))
     spectrum.yaxis.set_minor_locator(NullLocator())
+    spectrum.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    spectrum.xaxis.set_major_formatter("{x:g}")
+    spectrum.xaxis.set_minor_locator(NullLocator())
 
     _plot(one_point, curves["one_point"]["level"], curves["one_point"], positive=True)
     one_point.set(yscale="log", xlim=(-5, 5))

@@ -154,7 +154,7 @@ def signal_model(field: Tensor, noise: Noise) -> GaussianModel:
 
     most probable (Whittle likelihood) given the observed power from k_0 / 2 to the end: a power law alone stands
     far above a range of dissipation. Measured on vorticity and dust behind white noise of a tenth to half their
-    deviation, the continuation is within 1.4 of the truth down to a hundredth of the noise, where the power law is
+    deviation, the continuation is within 1.7 of the truth down to a hundredth of the noise, where the power law is
     2.7 to 5.5 times too high.
 
     Parameters

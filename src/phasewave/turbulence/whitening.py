@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from phasewave.checks import fail
 from phasewave.core.grids import angular_frequencies
+from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.fill import Fill
 from phasewave.turbulence.gaussian import GaussianModel
 from phasewave.turbulence.interface import MomentRow, Moments
@@ -113,7 +113,7 @@ class Whitened(nn.Module):
         TypeError, ValueError
             As the part; also if the field does not vary.
         """
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         mask = None if self.fill is None else self.fill.mask
         spectrum = GaussianModel(target, mask=mask).spectrum.cpu()
         if not float(spectrum.max()) > 0:
@@ -131,7 +131,7 @@ class Whitened(nn.Module):
         TypeError, ValueError
             As the part.
         """
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         module.part = cast(nn.Module, self._set.resized(shape))
         module.fill = None
         if self.response is not None:
@@ -146,7 +146,7 @@ class Whitened(nn.Module):
         TypeError, ValueError
             As the part.
         """
-        module = copy.deepcopy(self)
+        module = sharing_copy(self)
         module.part = cast(nn.Module, self._set.masked(mask))
         module.fill = Fill(mask)
         return module

@@ -12,7 +12,7 @@ from torch import Tensor
 from phasewave.checks import fail, finite, integer, real_field
 from phasewave.solve.lbfgs import LBFGS
 from phasewave.solve.lbfgs_state import LBFGSState
-from phasewave.solve.loop import Progress, minimize
+from phasewave.solve.loop import Plateau, Progress, minimize
 from phasewave.solve.result import Status
 from phasewave.turbulence.conditional_gaussian import ConditionalGaussian, check_mask
 from phasewave.turbulence.energy import MomentMatching, Statistics
@@ -87,7 +87,9 @@ class Inpainter:
     tolerance : float, optional
         A sample has converged when its relative loss is at most this. By default a tenth of the loss that the true
         field can be expected to have (Notes): that is mostly the fluctuations of a few large scales, and behind
-        as large a loss of the start hides that its small scales are Gaussian.
+        as large a loss of the start hides that its small scales are Gaussian. Moments of part of a field cannot
+        all be met, so by default a sample has also converged when its loss is under that of the true field and
+        has stopped falling (`Plateau`).
     max_evaluations : int
         Evaluations of the moments allowed to each sample.
     solver : LBFGS, optional
@@ -218,6 +220,7 @@ class Inpainter:
             max_evaluations=self.max_evaluations,
             callback=callback,
             state=state,
+            plateau=Plateau(tolerance / _NEARER) if self.tolerance is None else None,
         )
 
         def finished(values: Tensor) -> Tensor:

@@ -125,3 +125,14 @@ def test_finite():
     bad = torch.tensor([1.0, torch.nan, torch.inf, -torch.inf])
     with raises(ValueError, "`x` must be finite, got 3 NaN or infinite values of 4"):
         checks.finite("x", bad)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_real_dtype_is_given_back(dtype):
+    assert checks.real_dtype("dtype", dtype) is dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.complex64, torch.int64])
+def test_other_dtypes_are_refused(dtype):
+    with pytest.raises(TypeError, match=rf"^`kind` must be torch.float32 or torch.float64, got {dtype}$"):
+        checks.real_dtype("kind", dtype)

@@ -114,6 +114,19 @@ def real_field(
     return x
 
 
+def real_dtype(name: str, dtype: torch.dtype) -> torch.dtype:
+    """Return ``dtype`` if it is one in which the package computes.
+
+    Raises
+    ------
+    TypeError
+        If it is not float32 or float64.
+    """
+    if dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"`{name}` must be torch.float32 or torch.float64, got {dtype!r}")
+    return dtype
+
+
 def finite(name: str, x: torch.Tensor) -> torch.Tensor:
     """Return ``x`` if every value is finite (for use at the edge of the program, not in a forward).
 

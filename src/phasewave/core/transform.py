@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from phasewave.checks import fail, integer, real_field
+from phasewave.checks import fail, integer, real_dtype, real_field
 from phasewave.core.bank import FilterBank, WaveletFamily, filter_bank, octaves
 from phasewave.core.fourier import Band, Support
 from phasewave.core.grids import subsampled_size
@@ -59,8 +59,7 @@ class WaveletTransform(nn.Module):
     ) -> None:
         super().__init__()
         integer("oversampling", oversampling, minimum=0)
-        if dtype not in SUPPORT_TOLERANCE:
-            raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
+        real_dtype("dtype", dtype)
         self.bank: FilterBank = filter_bank(
             shape, family, n_scales=n_scales, tight=tight, tolerance=SUPPORT_TOLERANCE[dtype]
         )

@@ -8,7 +8,7 @@ from typing import cast, get_args
 import torch
 from torch import nn
 
-from phasewave.checks import choice, fail, integer, plane_shape, real_field
+from phasewave.checks import choice, fail, integer, plane_shape, real_dtype, real_field
 from phasewave.core.bank import WaveletFamily, filter_bank, octaves
 from phasewave.core.borders import Border, Extension
 from phasewave.core.coefficients import ScatteringPath
@@ -101,8 +101,7 @@ class Scattering2D(nn.Module):
         coarsest = levels[-1] + 1
         if 2**coarsest > min(self.shape):
             fail("n_scales", f"give an output step <= {min(self.shape)}, the smaller side", n_scales)
-        if dtype not in SUPPORT_TOLERANCE:
-            raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
+        real_dtype("dtype", dtype)
 
         self.padded, kept = self.shape, slice(None)
         if border != "periodic":

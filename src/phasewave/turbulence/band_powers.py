@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from phasewave.checks import fail, integer, plane_shape, real_field
+from phasewave.checks import fail, integer, plane_shape, real_dtype, real_field
 from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.fill import Fill
 from phasewave.turbulence.masks import observed_mask
@@ -58,8 +58,7 @@ class BandPowers(nn.Module):
     def __init__(self, shape: Sequence[int], *, n_bands: int = 12, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.shape = plane_shape("shape", shape)
-        if dtype not in (torch.float32, torch.float64):
-            raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
+        real_dtype("dtype", dtype)
         self.edges = log_bands(self.shape, n_bands=integer("n_bands", n_bands, minimum=1))
         present = _present(self.shape, self.edges)
         self.fill: Fill | None = None

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from phasewave.checks import fail, integer, plane_shape, real_field
+from phasewave.checks import fail, integer, plane_shape, real_dtype, real_field
 from phasewave.core.bank import scale_wavelets
 from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band, Support
@@ -99,8 +99,7 @@ class CircularMoments(nn.Module):
             fail("smoothings", "be one or more widths >= 0", tuple(smoothings))
         if 2**n_scales > min(self.shape):
             fail("n_scales", f"satisfy 2^n_scales <= {min(self.shape)}, the smaller side", n_scales)
-        if dtype not in (torch.float32, torch.float64):
-            raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
+        real_dtype("dtype", dtype)
         self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)
         self.family = CircularHarmonics(max_momentum)
         # Moduli reach a little past the band of their wavelets: a quarter of an octave of room keeps their aliases

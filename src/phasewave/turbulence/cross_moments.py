@@ -8,13 +8,13 @@ from typing import cast
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from phasewave.checks import fail, integer, real_field
 from phasewave.core.phases import modulus
 from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.cross_covariances import CrossCovariances
 from phasewave.turbulence.cross_table import CrossMoment, cross_table
+from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.scales import floored
 from phasewave.turbulence.windowed_wavelets import WindowedWavelets, window_mean, windowed_spectrum
 from phasewave.turbulence.windows import check_overlap
@@ -152,8 +152,8 @@ class CrossMoments(nn.Module):
         if len(fields) == 0:
             return x.new_zeros((*x.shape[:-3], self.n_moments), dtype=x.dtype.to_complex())
         pieces = [fields] if self.chunk is None else fields.split(self.chunk)
-        step = self._moments if self.chunk is None else self._recomputed
-        values = torch.cat([step(piece) for piece in pieces])
+        kept = self.chunk is None
+        values = torch.cat([self._moments(x) if kept else recomputed(self._moments, x) for x in pieces])
         return values.view(*x.shape[:-3], self.n_moments)
 
     def standardized(self, target: torch.Tensor) -> CrossMoments:
@@ -269,10 +269,6 @@ class CrossMoments(nn.Module):
         """Windows of a scale, field after field."""
         window = self.wavelets.window(scale)
         return None if window is None else window.repeat(self.n_fields, 1, 1)
-
-    def _recomputed(self, fields: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = checkpoint(self._moments, fields, use_reentrant=False, preserve_rng_state=False)
-        return result
 
     def _moments(self, fields: torch.Tensor) -> torch.Tensor:
         """Moments of fields ``(n, n_fields, H, W)``."""

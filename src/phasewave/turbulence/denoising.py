@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from phasewave.checks import choice, fail, finite, integer, real_field
 from phasewave.solve.lbfgs import LBFGS
@@ -17,6 +16,7 @@ from phasewave.solve.loop import Progress, minimize
 from phasewave.solve.result import Status
 from phasewave.turbulence.energy import MomentMatching, Statistics
 from phasewave.turbulence.preconditioner import SpectralPreconditioner
+from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.wiener import Noise, WienerFilter, as_noise, signal_model
 
 Start = Literal["wiener", "posterior", "observed"]
@@ -251,7 +251,7 @@ class Denoiser:
             total = torch.zeros((), dtype=x.dtype, device=x.device)
             for draw in draws:
                 if torch.is_grad_enabled():
-                    total = total + checkpoint(moments, x + draw, use_reentrant=False, preserve_rng_state=False)
+                    total = total + recomputed(moments, x + draw)
                 else:
                     total = total + moments(x + draw)
             return total / len(draws)

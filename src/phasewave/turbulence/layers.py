@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from phasewave.core.phases import modulus, phase_harmonic
 from phasewave.turbulence.covariances import Shape, square
 from phasewave.turbulence.harmonics import modulus_spectrum
 from phasewave.turbulence.moment_table import Channel
 from phasewave.turbulence.pyramid import Pyramid
+from phasewave.turbulence.recompute import recomputed
 
 Layer = tuple[int, int]
 """Scale and harmonic: the channels of all orientations."""
@@ -97,12 +97,7 @@ class Layers(nn.Module):
         """
         if not recompute:
             return {layer: self._spectrum(spectrum, layer, means) for layer in self.layers}
-        return {
-            layer: checkpoint(
-                self._spectrum, spectrum, layer, means, use_reentrant=False, preserve_rng_state=False
-            )
-            for layer in self.layers
-        }
+        return {layer: recomputed(self._spectrum, spectrum, layer, means) for layer in self.layers}
 
     def _spectrum(self, spectrum: torch.Tensor, layer: Layer, means: Means | None) -> torch.Tensor:
         scale, k = layer

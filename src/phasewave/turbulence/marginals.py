@@ -10,7 +10,7 @@ from typing import Literal, cast
 import torch
 from torch import nn
 
-from phasewave.checks import fail, integer, plane_shape, real_field
+from phasewave.checks import fail, integer, plane_shape, real_dtype, real_field
 from phasewave.core.bank import scale_wavelets
 from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band, Support
@@ -95,8 +95,7 @@ class Marginals(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = plane_shape("shape", shape)
-        if dtype not in (torch.float32, torch.float64):
-            raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
+        real_dtype("dtype", dtype)
         self.n_scales, self.widths = integer("n_scales", n_scales, minimum=1), tuple(widths)
         self.n_bins = integer("n_bins", n_bins, minimum=1)
         self.chunk = None if chunk is None else integer("chunk", chunk, minimum=1)

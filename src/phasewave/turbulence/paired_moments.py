@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from phasewave.turbulence.layers import Layer, Layers, Means, layer_of
 from phasewave.turbulence.moment_table import Channel, Moment
 from phasewave.turbulence.pair_sums import PairSums
 from phasewave.turbulence.pyramid import Pyramid
+from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.windows import check_overlap, layer_window
 
 
@@ -114,11 +114,7 @@ class PairedMoments(nn.Module):
             return self._sums(self.layers(spectrum, means))
         if len(spectrum) <= chunk:
             return self._of_piece(spectrum, means)
-        pieces = [
-            checkpoint(self._of_piece, piece, means, use_reentrant=False, preserve_rng_state=False)
-            for piece in spectrum.split(chunk)
-        ]
-        return torch.cat(pieces)
+        return torch.cat([recomputed(self._of_piece, piece, means) for piece in spectrum.split(chunk)])
 
     def _of_piece(self, spectrum: torch.Tensor, means: Means | None) -> torch.Tensor:
         return self._sums(self.layers(spectrum, means, recompute=True))

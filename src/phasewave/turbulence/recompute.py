@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
-import torch
 from torch.utils.checkpoint import checkpoint
 
+Result = TypeVar("Result")
 
-def recomputed(function: Callable[..., torch.Tensor], *arguments: object) -> torch.Tensor:
+
+def recomputed(function: Callable[..., Result], *arguments: object) -> Result:
     """Return ``function(*arguments)``, of which autograd keeps the arguments alone.
 
     Parameters
@@ -18,5 +20,5 @@ def recomputed(function: Callable[..., torch.Tensor], *arguments: object) -> tor
     *arguments : object
         Tensors, or what the function takes beside them.
     """
-    result: torch.Tensor = checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
+    result: Result = checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
     return result

@@ -8,12 +8,12 @@ from typing import cast, get_args
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from phasewave.checks import choice, fail, integer, real_field
 from phasewave.core.phases import rectifier_phases
 from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.layer_covariances import LayerCovariances
+from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.rectifier_sums import RectifierSums
 from phasewave.turbulence.rectifier_table import RectifierMoment, RectifierView, rectifier_table
 from phasewave.turbulence.scales import floored
@@ -166,11 +166,7 @@ class RectifierMoments(nn.Module):
         if self.chunk is None:
             values = self._moments(fields)
         else:
-            pieces = [
-                checkpoint(self._moments, piece, use_reentrant=False, preserve_rng_state=False)
-                for piece in fields.split(self.chunk)
-            ]
-            values = torch.cat(pieces)
+            values = torch.cat([recomputed(self._moments, piece) for piece in fields.split(self.chunk)])
         return values.view(*x.shape[:-2], self.n_moments)
 
     def standardized(self, target: torch.Tensor) -> RectifierMoments:

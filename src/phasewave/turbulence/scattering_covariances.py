@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from phasewave.checks import fail, integer, real_field
 from phasewave.turbulence.copies import sharing_copy
+from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.scales import floored
 from phasewave.turbulence.scattering_sums import ScatteringSums
 from phasewave.turbulence.scattering_table import ScatteringMoment, scattering_table
@@ -150,8 +150,8 @@ class ScatteringCovariances(nn.Module):
         if len(fields) == 0:
             return x.new_zeros((*x.shape[:-2], self.n_moments), dtype=x.dtype.to_complex())
         pieces = [fields] if self.chunk is None else fields.split(self.chunk)
-        step = self._moments if len(pieces) == 1 else self._recomputed
-        values = torch.cat([step(piece) for piece in pieces])
+        kept = len(pieces) == 1
+        values = torch.cat([self._moments(x) if kept else recomputed(self._moments, x) for x in pieces])
         return values.view(*x.shape[:-2], self.n_moments)
 
     def standardized(self, target: torch.Tensor) -> ScatteringCovariances:
@@ -247,10 +247,6 @@ class ScatteringCovariances(nn.Module):
         """Check the fields; return them with one batch axis."""
         real_field(name, x, self.shape, dtype=self.dtype)
         return x.reshape(math.prod(x.shape[:-2]), *self.shape)
-
-    def _recomputed(self, fields: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = checkpoint(self._moments, fields, use_reentrant=False, preserve_rng_state=False)
-        return result
 
     def _moments(self, fields: torch.Tensor) -> torch.Tensor:
         values, powers = self.sums(fields, self.means)

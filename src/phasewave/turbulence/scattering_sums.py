@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from phasewave.core.bump import BumpSteerable
 from phasewave.core.fourier import Band
@@ -17,6 +16,7 @@ from phasewave.core.phases import modulus
 from phasewave.turbulence.covariances import Shape
 from phasewave.turbulence.masks import seen
 from phasewave.turbulence.pyramid import Pyramid
+from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.scattering_table import ScatteringKind, ScatteringMoment
 from phasewave.turbulence.windowed_wavelets import WindowedWavelets, window_mean
 from phasewave.turbulence.windows import check_overlap, layer_window
@@ -189,7 +189,7 @@ class ScatteringSums(nn.Module):
         """Result of a step, which keeps nothing but its inputs for the backward pass if that is asked for."""
         if not self.recompute:
             return step(*inputs)
-        return checkpoint(step, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return recomputed(step, *inputs)
 
     def _modulus(self, scale: int, spectrum: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Means of the moduli of a scale, and their spectra."""

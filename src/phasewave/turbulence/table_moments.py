@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from phasewave.checks import fail, integer, plane_shape, real_field
+from phasewave.checks import fail, integer, plane_shape, real_dtype, real_field
 from phasewave.core.bump import BumpSteerable
 from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.covariances import Shape
@@ -93,8 +93,7 @@ class TableMoments(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        if dtype not in (torch.float32, torch.float64):
-            raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype!r}")
+        real_dtype("dtype", dtype)
         if chunk is not None:
             integer("chunk", chunk, minimum=1)
         self.family = BumpSteerable(n_angles)

@@ -8,13 +8,13 @@ from typing import cast
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from phasewave.turbulence.covariances import Covariances, Shape, ShiftedSums, cropped_and_joined, square
 from phasewave.turbulence.harmonics import Unit, harmonic_sums, modulus_spectrum
 from phasewave.turbulence.layers import Layer, Layers, Means, layer_of
 from phasewave.turbulence.moment_table import Channel, Moment
 from phasewave.turbulence.pyramid import Pyramid
+from phasewave.turbulence.recompute import recomputed
 
 
 class WaveletMoments(nn.Module):
@@ -162,7 +162,7 @@ class WaveletMoments(nn.Module):
                 results = [harmonic_sums(spectrum, units, *firsts.values())]
             else:
                 pieces = zip(*(x.split(chunk) for x in (spectrum, *firsts.values())), strict=True)
-                results = [_recomputed(piece, units, *some) for piece, *some in pieces]
+                results = [recomputed(harmonic_sums, piece, units, *some) for piece, *some in pieces]
             ordered = [number for unit in units for number in unit.numbers]
             for number, *values in zip(ordered, *results, strict=True):
                 parts[number] = values
@@ -191,16 +191,6 @@ class WaveletMoments(nn.Module):
     def statistics(self, spectrum: torch.Tensor) -> dict[Channel, tuple[torch.Tensor, torch.Tensor]]:
         """Means and standard deviations of the channels (`Layers.statistics`)."""
         return self.layers.statistics(spectrum)
-
-
-def _recomputed(
-    spectrum: torch.Tensor, units: tuple[Unit, ...], *firsts: torch.Tensor
-) -> tuple[torch.Tensor, ...]:
-    """`harmonic_sums`, done again in the backward pass instead of keeping its fields."""
-    values: tuple[torch.Tensor, ...] = checkpoint(
-        harmonic_sums, spectrum, units, *firsts, use_reentrant=False, preserve_rng_state=False
-    )
-    return values
 
 
 def _taken(row: Moment) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from phasewave.checks import real_dtype
 from phasewave.core.bump import BumpSteerable
 from phasewave.core.fourier import Band
 from phasewave.turbulence.covariances import Shape
@@ -48,8 +49,7 @@ class WindowedWavelets(nn.Module):
         mask: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
-        if dtype not in (torch.float32, torch.float64):
-            raise TypeError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
+        real_dtype("dtype", dtype)
         self.n_scales, self.n_angles, self.oversampling, self.dtype = n_scales, n_angles, oversampling, dtype
         self.pyramid = Pyramid(
             shape, BumpSteerable(n_angles), n_scales=n_scales, oversampling=oversampling, dtype=dtype

@@ -12,10 +12,6 @@ forward + backward in processes of their own. pywph goes backward chunk by chunk
 
 A second table has pywph's set at 8 angles beside the other sets, which pywph does not have, each standardised by a
 target: real numbers, median wall seconds of forward and of forward + backward, peak memory of the latter.
-
-A second table has the other sets of moments, standardised by a target, alone: pywph has none of them::
-
-    python benchmarks/moments.py --sets     # 256x256, 5 scales; with --quick 64x64, 4 scales
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from phasewave.turbulence.onepoint import skewness
 
-_WIDTH, _MARGIN, _GAP, _CURVES = 13.0, 0.3, 0.12, 2.3  # inches
+_WIDTH, _MARGIN, _GAP, _CURVES, _LABELS = 13.0, 0.3, 0.12, 2.3, 0.85  # inches
 _INK, _GREY = "#1b1f24", "#8a9199"
 _STROKES: dict[str, dict[str, Any]] = {
     "observed": {"color": _GREY, "linewidth": 1.6},
@@ -182,8 +182,8 @@ def _page(
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", color=_INK, pad=5)
-    across = (_WIDTH - 0.75 - _MARGIN - 2 * 0.75) / 3
-    return figure, [place(0.75 + i * (across + 0.75), 0.55, across, _CURVES) for i in range(3)]
+    across = (_WIDTH - _MARGIN - 3 * _LABELS) / 3
+    return figure, [place(_LABELS + i * (across + _LABELS), 0.55, across, _CURVES) for i in range(3)]
 
 
 def _compact(seen: NDArray[np.bool_]) -> bool:
@@ -228,7 +228,7 @@ def _label(name: str) -> str:
 def _finish(axes: Axes, title: str, abscissa: str) -> None:
     axes.set_title(title, loc="left", fontsize=9.5, fontweight="bold", color=_INK, pad=5)
     axes.set_xlabel(abscissa, fontsize=8.5, color=_INK)
-    axes.tick_params(labelsize=8, color=_GREY, labelcolor=_INK)
+    axes.tick_params(which="both", labelsize=8, color=_GREY, labelcolor=_INK)
     axes.spines[["top", "right"]].set_visible(False)
 
 

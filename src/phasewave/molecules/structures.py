@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -176,6 +177,13 @@ class Molecules:
         """Return the same molecules with their atoms elsewhere: (n_atoms, 3), Angstrom, gradient kept."""
         return replace(self, positions=positions)
 
+    def sha256(self) -> str:
+        """Return a digest of numbers, positions (as little-endian float64) and offsets: it tells batches apart."""
+        digest = hashlib.sha256()
+        for field, kind in ((self.numbers, "<i8"), (self.positions, "<f8"), (self.offsets, "<i8")):
+            digest.update(np.ascontiguousarray(field.detach().cpu().numpy(), dtype=kind).data)
+        return digest.hexdigest()
+
     def check(self, name: str = "molecules") -> Molecules:
         """Return the molecules if their values are sound (this waits for a GPU).
 
@@ -195,13 +203,15 @@ class Molecules:
         return self
 
     @staticmethod
-    def from_atoms(atoms: Atoms | Iterable[Atoms]) -> Molecules:
+    def from_atoms(atoms: Atoms | Iterable[Atoms], *, name: str = "atoms") -> Molecules:
         """Pack ASE molecules; positions are float64.
 
         Parameters
         ----------
         atoms : ase.Atoms or iterable of ase.Atoms
             Isolated, neutral molecules.
+        name : str
+            What the messages call them.
 
         Raises
         ------
@@ -224,13 +234,13 @@ class Molecules:
             problem = atoms_problem(item)
             if problem is not None:
                 found[i] = problem
-        raise_first("atoms", found, len(items))
+        raise_first(name, found, len(items))
         sizes = np.array([len(item) for item in items], dtype=np.int64)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
         numbers = np.concatenate([item.numbers for item in items]).astype(np.int64)
         positions = np.concatenate([item.positions for item in items]).astype(np.float64)
         packed = Molecules(torch.from_numpy(numbers), torch.from_numpy(positions), torch.from_numpy(offsets))
-        return packed.check("atoms")
+        return packed.check(name)
 
     @staticmethod
     def concatenate(parts: Sequence[Molecules]) -> Molecules:

@@ -102,7 +102,8 @@ def read_qm9(
     if not source.exists():
         raise FileNotFoundError(f"there is no file or folder {source}")
     kind = kind_of(source)
-    excluded = _excluded(source, kind, uncharacterized)
+    given = list_beside(source) if uncharacterized is None else Path(uncharacterized)
+    excluded = set() if given is None else read_excluded(given)
     records: list[Record] = []
     faults: list[Fault] = []
     n = 0
@@ -140,18 +141,25 @@ def read_qm9(
     return _dataset(records, {"title": "QM9", "form": kind, "path": str(source)}), skipped
 
 
-def _excluded(source: Path, kind: str, given: str | os.PathLike[str] | None) -> set[int]:
-    if given is not None:
-        return read_excluded(Path(given))
-    if kind == "wheel":
-        return set()
+def list_beside(source: Path) -> Path | None:
+    """Return the list uncharacterized.txt that belongs beside a source, None for the wheel, which needs none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there; the message says where to get it.
+    ValueError
+        If the source is in no known form.
+    """
+    if kind_of(source) == "wheel":
+        return None
     beside = (source if source.is_dir() else source.parent) / "uncharacterized.txt"
     if not beside.is_file():
         raise FileNotFoundError(
             f"there is no {beside}: QM9's list of uncharacterised molecules is needed to leave them out; "
             "get it from https://ndownloader.figshare.com/files/3195404"
         )
-    return read_excluded(beside)
+    return beside
 
 
 def _value_fault(record: Record) -> Fault | None:

@@ -1,0 +1,35 @@
+"""Whether a model knows the elements of the molecules it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from ase.data import chemical_symbols
+
+from phasewave.molecules.structures import Molecules
+
+
+def check_elements(molecules: Molecules, known: Collection[int]) -> None:
+    """Do nothing if all atoms are of known elements.
+
+    Parameters
+    ----------
+    molecules : Molecules
+    known : collection of int
+        Atomic numbers.
+
+    Raises
+    ------
+    ValueError
+        If an atom is of another element; the message names it, the first molecule with it, and the known ones.
+    """
+    unknown = sorted(set(molecules.elements) - set(known))
+    if unknown:
+        here = torch.isin(molecules.numbers, torch.tensor(unknown, device=molecules.numbers.device))
+        first = int(here.nonzero()[0, 0])
+        names = ", ".join(chemical_symbols[z] for z in sorted(known))
+        raise ValueError(
+            f"`molecules` must hold only elements seen in the fit ({names}), got "
+            f"{chemical_symbols[int(molecules.numbers[first])]} in molecule {int(molecules.owner[first])}"
+        )

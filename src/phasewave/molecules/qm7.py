@@ -83,9 +83,10 @@ def _arrays(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
 
     try:
-        if path.suffix.lower() == ".mat":
-            return {name: array for name, array in loadmat(path).items() if not name.startswith("__")}
-        with np.load(path) as file:
-            return {name: file[name] for name in file.files}
+        with open(path, "rb") as stream:
+            if path.suffix.lower() == ".mat":
+                return {name: array for name, array in loadmat(stream).items() if not name.startswith("__")}
+            with np.load(stream) as file:
+                return {name: file[name] for name in file.files}
     except Exception as error:  # each library has its own errors for damaged files
         raise ValueError(f"{path} is damaged, or not what its suffix says: {error}") from error

@@ -203,7 +203,7 @@ def _read_wheel(path: Path) -> Iterator[Record | Fault]:
 
 
 def _read_table(stream: Iterable[str], name: str) -> Iterator[Record | Fault]:
-    rows = csv.reader(stream)
+    rows = _rows(stream)
     header = next(rows, [])
     wanted = ["Index", "N_atoms", "Elements", "XYZ_Ang", *(column for _, column, _ in COLUMNS)]
     lacking = [column for column in wanted if column not in header]
@@ -226,6 +226,12 @@ def _read_table(stream: Iterable[str], name: str) -> Iterator[Record | Fault]:
             yield Record(index, numbers, coordinates, [float(row[column]) for column in at_values])
         except ValueError as error:
             yield Fault(index, f"row {number} of {name}", str(error))
+
+
+def _rows(stream: Iterable[str]) -> Iterator[list[str]]:
+    # No field holds a line break, so each line is parsed by itself: an open quote must not eat the lines after it.
+    for line in stream:
+        yield next(csv.reader((line,)), [])
 
 
 _BRACKETS = re.compile(r"[\[\] ]")

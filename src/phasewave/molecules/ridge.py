@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.linalg
 import torch
+from scipy.linalg.blas import dsyrk
 
 from phasewave.checks import choice, fail
 from phasewave.molecules.regressor import EnergyRegressor, as_tensor, row_blocks
@@ -120,11 +121,12 @@ class _Primal:
     def __init__(self, blocks: Blocks, y: np.ndarray, mean: np.ndarray, fit_intercept: bool) -> None:
         self.blocks, self.y, self.mean = blocks, y, mean
         self.constant = 1.0 / len(y) if fit_intercept else 0.0
-        gram, moment = np.zeros((len(mean), len(mean))), np.zeros(len(mean))
+        gram, moment = np.zeros((len(mean), len(mean)), order="F"), np.zeros(len(mean))
         start = 0
         for block in blocks():
             centred = block - mean
-            gram += centred.T @ centred
+            # the lower triangle alone: half the work of a product
+            gram = dsyrk(1.0, centred.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
             moment += centred.T @ y[start : start + len(block)]
             start += len(block)
         self.values, self.vectors = scipy.linalg.eigh(gram, overwrite_a=True, check_finite=False, driver="evd")
@@ -190,6 +192,9 @@ class StandardisedRidge(EnergyRegressor):
         Penalties to begin with (default: 1e-6 to 1e4 in half decades). A single one is taken as it is.
     criterion : {"absolute", "squared"}
         The leave-one-out error minimised.
+    scale_columns : bool
+        Whether columns are divided by their deviations. Off for features whose lengths mean something, as those of
+        `EnvironmentKernel`: then ``scale_`` is 1.
 
     Attributes
     ----------
@@ -222,9 +227,16 @@ class StandardisedRidge(EnergyRegressor):
         "errors_",
     )
 
-    def __init__(self, *, alphas: Sequence[float] | None = None, criterion: Criterion = "absolute") -> None:
+    def __init__(
+        self,
+        *,
+        alphas: Sequence[float] | None = None,
+        criterion: Criterion = "absolute",
+        scale_columns: bool = True,
+    ) -> None:
         self.alphas = alphas
         self.criterion = criterion
+        self.scale_columns = scale_columns
 
     def fit(self, X: Any, y: Any) -> StandardisedRidge:
         """Fit to rows (n, n_features), an array, memory map or HDF5 dataset read in blocks, and targets (n,).
@@ -236,6 +248,9 @@ class StandardisedRidge(EnergyRegressor):
         """
         X, y = self._training(X, y)
         standardisation = self._learn_standardisation(X)
+        if not self.scale_columns:
+            standardisation = replace(standardisation, scale=np.ones_like(standardisation.scale))
+            self.scale_ = standardisation.scale
         solution = solve_ridge(
             lambda: (standardisation.apply(block) for block in row_blocks(X)),
             y,

@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import scipy.linalg
 import torch
-from scipy.linalg.blas import dsyrk
 
 from phasewave.checks import choice, fail
 from phasewave.molecules.regressor import EnergyRegressor, as_tensor, row_blocks
@@ -121,12 +120,11 @@ class _Primal:
     def __init__(self, blocks: Blocks, y: np.ndarray, mean: np.ndarray, fit_intercept: bool) -> None:
         self.blocks, self.y, self.mean = blocks, y, mean
         self.constant = 1.0 / len(y) if fit_intercept else 0.0
-        gram, moment = np.zeros((len(mean), len(mean)), order="F"), np.zeros(len(mean))
+        gram, moment = np.zeros((len(mean), len(mean))), np.zeros(len(mean))
         start = 0
         for block in blocks():
             centred = block - mean
-            # the lower triangle alone: half the work of a product
-            gram = dsyrk(1.0, centred.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
+            gram += centred.T @ centred
             moment += centred.T @ y[start : start + len(block)]
             start += len(block)
         self.values, self.vectors = scipy.linalg.eigh(gram, overwrite_a=True, check_finite=False, driver="evd")

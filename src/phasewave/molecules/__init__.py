@@ -1,0 +1,1 @@
+"""Energies and forces of molecules from solid-harmonic scattering."""

@@ -1,0 +1,108 @@
+"""Fields of solid harmonics as sums over atoms of separable terms, tile by tile, and the moduli over an orbit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from phasewave.core.solid import SolidHarmonicWavelets
+
+# Gaussians are cut to exact zeros where one axis' exponent is below: the product of three stays a normal float32.
+CUT = 28.0
+# The modulus of degree l >= 1 is sqrt(U_l^2 + e_l U_0^2 + FLOOR), which is smooth where U_l vanishes: e_l is this part
+# of the ratio of the integrals of U_l^2 and U_0^2 for one atom.
+_SMOOTHING = 1e-6
+FLOOR = 1e-36
+
+
+@dataclass(frozen=True)
+class HarmonicGroup:
+    """Harmonics whose polynomials have the same parity in x.
+
+    Attributes
+    ----------
+    parity : int
+        0: even powers of x, 1: odd ones.
+    coefficients : torch.Tensor
+        ``(f, i, j, k)``; the i are those of this parity.
+    squares : torch.Tensor
+        ``(n_degrees, f)``: how the squared fields add up to the squared moduli.
+    """
+
+    parity: int
+    coefficients: Tensor
+    squares: Tensor
+
+
+def smoothing(wavelets: SolidHarmonicWavelets, scale: int, blur: float) -> tuple[float, ...]:
+    """How much of ``U_0^2`` is added to ``U_l^2``, degree by degree, for a density of Gaussians of width ``blur``."""
+    energies = [wavelets.energy(l, scale, blur=blur) for l in range(wavelets.max_degree + 1)]
+    return (0.0, *(_SMOOTHING * energy / energies[0] for energy in energies[1:]))
+
+
+def harmonic_groups(wavelets: SolidHarmonicWavelets, scale: int, blur: float) -> tuple[HarmonicGroup, ...]:
+    """Group the harmonics of the blurred wavelets of one scale by their parity in x."""
+    polynomials = wavelets.polynomials(scale, blur=blur)
+    n_degrees = polynomials.shape[1]
+    squares = polynomials.new_zeros(n_degrees, len(polynomials))
+    for l in range(n_degrees):
+        squares[l, l * l : (l + 1) ** 2] = 1.0
+    squares[:, 0] += squares.new_tensor(smoothing(wavelets, scale, blur))
+    odd = (polynomials[:, 1::2] != 0).flatten(1).any(1) if n_degrees > 1 else torch.zeros(1, dtype=torch.bool)
+    groups = []
+    for parity, members in ((0, ~odd), (1, odd)):
+        if bool(members.any()):
+            groups.append(HarmonicGroup(parity, polynomials[members][:, parity::2], squares[:, members]))
+    return tuple(groups)
+
+
+def gaussian_powers(offsets: Tensor, n_powers: int) -> Tensor:
+    r"""Return :math:`\xi^p e^{-\xi^2/2}`, p = 0 .. n_powers - 1, on a new axis before the last; far out exactly 0."""
+    exponent = -0.5 * offsets * offsets
+    power = torch.where(exponent < -CUT, torch.zeros_like(exponent), exponent.exp())
+    powers = [power]
+    for _ in range(n_powers - 1):
+        power = power * offsets
+        powers.append(power)
+    return torch.stack(powers, -2)
+
+
+def squared_moduli(x: tuple[Tensor, ...], y: tuple[Tensor, ...], z: Tensor, squares: tuple[Tensor, ...]) -> Tensor:
+    r"""Sum over atoms and square: the squared moduli of one tile.
+
+    .. math::
+
+        U_l^2(x, y, z) = \sum_{m} \Big[\sum_{a,i} X_{c,x,(a,i)} \sum_k Y_{(a,i,m,y),k} Z_{a,k,z}\Big]^2
+
+    Parameters
+    ----------
+    x : tuple of torch.Tensor
+        One a group, ``(n_rows, a, i)``: the rows are channels times planes, the charges are in.
+    y : tuple of torch.Tensor
+        One a group, ``(a, i, f, n_y, k)``: the polynomials' coefficients are in.
+    z : torch.Tensor
+        ``(a, k, n_z)``.
+    squares : tuple of torch.Tensor
+        One a group, see `HarmonicGroup`.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(n_degrees, n_rows * n_y * n_z)``.
+    """
+    total: Tensor | None = None
+    for rows, tables, weights in zip(x, y, squares, strict=True):
+        n_atoms, n_powers, n_fields, n_y, n_k = tables.shape
+        planes = torch.bmm(tables.reshape(n_atoms, n_powers * n_fields * n_y, n_k), z)
+        planes = planes.view(n_atoms * n_powers, n_fields, n_y * z.shape[-1]).transpose(0, 1)
+        fields = torch.bmm(rows.reshape(1, len(rows), n_atoms * n_powers).expand(n_fields, -1, -1), planes)
+        squared = fields.square().view(n_fields, -1)
+        if total is None:
+            total = torch.addmm(squared.new_full((1, 1), FLOOR), weights, squared)
+        else:
+            total = torch.addmm(total, weights, squared)
+    if total is None:
+        raise ValueError("`x` must hold at least one group")
+    return total

@@ -1,0 +1,131 @@
+"""What a scattering's parameters fix once for all molecules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from phasewave.checks import fail, integer
+from phasewave.core.solid import SolidHarmonicWavelets
+from phasewave.molecules.columns import ScatteringColumn, scattering_columns
+from phasewave.molecules.density import charge_table
+from phasewave.molecules.harmonic_fields import HarmonicGroup, harmonic_groups, smoothing
+from phasewave.molecules.lattice import Lattice, LatticeRule
+from phasewave.molecules.second_order import Contraction, contractions
+
+
+@dataclass(frozen=True)
+class ScatteringPlan:
+    """Wavelets, widths, lattices and columns; the parameters are those of `SolidScattering`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is out of range.
+    """
+
+    channels: tuple[str, ...]
+    n_scales: int
+    max_degree: int
+    powers: tuple[float, ...]
+    max_order: int
+    blur: float
+    step: float
+
+    def __post_init__(self) -> None:
+        integer("n_scales", self.n_scales, minimum=1, maximum=10)
+        integer("max_degree", self.max_degree, minimum=0, maximum=12)
+        integer("max_order", self.max_order, minimum=0, maximum=2)
+        if not (isinstance(self.blur, (int, float)) and 0 < self.blur < math.inf):
+            fail("sigma", "be a positive width in Angstrom", self.blur)
+        if not (isinstance(self.step, (int, float)) and 0 < self.step <= 1):
+            fail("step", "be in (0, 1]", self.step)
+        self.charge_table  # noqa: B018  (checks the channels)
+
+    @cached_property
+    def charge_table(self) -> Tensor:
+        """Charges, channel by element."""
+        return charge_table(self.channels)
+
+    @cached_property
+    def wavelets(self) -> SolidHarmonicWavelets:
+        """The wavelets."""
+        return SolidHarmonicWavelets(self.max_degree, self.blur)
+
+    @cached_property
+    def columns(self) -> tuple[ScatteringColumn, ...]:
+        """What each column is."""
+        return scattering_columns(
+            self.channels,
+            n_scales=self.n_scales,
+            max_degree=self.max_degree,
+            powers=self.powers,
+            max_order=self.max_order,
+        )
+
+    def width(self, scale: int) -> float:
+        """Width of the Gaussians of order 1 at one scale, Angstrom."""
+        return self.wavelets.blurred_width(scale, self.blur)
+
+    def width2(self, scale: int, scale2: int) -> float:
+        """Width for which the lattice of order 2 is laid, Angstrom."""
+        return math.hypot(self.width(scale), self.wavelets.width(scale2))
+
+    @cached_property
+    def _all_widths(self) -> tuple[float, ...]:
+        scales = range(self.n_scales)
+        one = [self.width(j) for j in scales] if self.max_order else []
+        two = [self.width2(*pair) for pair in combinations(scales, 2)] if self.max_order > 1 else []
+        return (self.blur, *one, *two)
+
+    def _boxes(self, extents: list[tuple[float, float]], width: float) -> tuple[tuple[int, int], ...]:
+        return tuple(LatticeRule(self.step).box(low, high, width) for low, high in extents)
+
+    def lattices(self, extents: list[tuple[float, float]], width: float) -> tuple[Lattice, Lattice]:
+        """Both sublattices about a molecule, for Gaussians of one width."""
+        return LatticeRule(self.step).sublattices(self._boxes(extents, width), width)
+
+    def n_points(self, extents: list[tuple[float, float]]) -> int:
+        """Number of nodes of all lattices of a molecule."""
+        return sum(LatticeRule(self.step).n_nodes(self._boxes(extents, width)) for width in self._all_widths)
+
+    def density_groups(self, dtype: torch.dtype, device: torch.device) -> tuple[HarmonicGroup, ...]:
+        """The density's Gaussian, as a harmonic of degree 0."""
+        return _groups(SolidHarmonicWavelets(0, self.blur), 0, 0.0, dtype, device)
+
+    def wavelet_groups(self, scale: int, dtype: torch.dtype, device: torch.device) -> tuple[HarmonicGroup, ...]:
+        """The wavelets of one scale, blurred by the density's Gaussian."""
+        return _groups(self.wavelets, scale, self.blur, dtype, device)
+
+    def smoothing2(self, scale: int, scale2: int) -> tuple[float, ...]:
+        """How much of the squared modulus of degree 0 smooths those of other degrees, in order 2."""
+        return smoothing(self.wavelets, scale2, self.width(scale))
+
+    def contractions(self, scale: int, dtype: torch.dtype, device: torch.device) -> tuple[Contraction, ...]:
+        """The wavelets of one scale, as the second layer takes them."""
+        return _contractions(self.wavelets, scale, dtype, device)
+
+
+@lru_cache(maxsize=256)
+def _groups(
+    wavelets: SolidHarmonicWavelets, scale: int, blur: float, dtype: torch.dtype, device: torch.device
+) -> tuple[HarmonicGroup, ...]:
+    return tuple(
+        HarmonicGroup(group.parity, *(t.to(device, dtype) for t in (group.coefficients, group.squares)))
+        for group in harmonic_groups(wavelets, scale, blur)
+    )
+
+
+@lru_cache(maxsize=256)
+def _contractions(
+    wavelets: SolidHarmonicWavelets, scale: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Contraction, ...]:
+    return tuple(
+        Contraction(step.degree, step.group, step.z_power, step.y_powers, step.coefficients.to(device, dtype))
+        for step in contractions(wavelets.polynomials(scale))
+    )

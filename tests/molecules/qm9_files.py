@@ -127,9 +127,14 @@ def write_sdf(path, rows):
 
 
 def write_excluded(path, indices):
-    lines = ["List of molecules that failed", "=====", " Index  SMILES_1  SMILES_2", "====="]
-    lines += [f"   {index}   C#N   [H]C#N" for index in indices]
-    path.write_text("\n".join([*lines, "=====", f"{len(indices)} compounds", ""]))
+    """Write the list of molecules to leave out, laid out as the published one."""
+    lines = ["List of molecules among the 133885 GDB9 molecules for which the SMILES differ.", "", "=" * 60]
+    lines += [
+        "# Index      GDB17 SMILES     SMILES for B3LYP XYZ   SMILES for Corina generated XYZ   D_IJ",
+        "=" * 60,
+    ]
+    lines += [f"{index:8d}  NC(=N)C#N   NC(=N)C#N    [NH]C(=[NH2])C#N    6.036217" for index in indices]
+    path.write_text("\n".join([*lines, f"{len(indices)} compounds", ""]))
     return path
 
 

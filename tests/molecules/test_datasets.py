@@ -47,12 +47,15 @@ def test_energies_relative_to_atoms():
 
 def test_a_part():
     data = small()
-    for chosen in ([4, 1], np.array([False, True, False, False, True, False]), slice(1, 5, 3)):
+    for chosen in ([4, 1], np.array([False, True, False, False, True, False]), slice(1, 5, 3), [2]):
         part = data[chosen]
         at = np.arange(6)[chosen]
         np.testing.assert_array_equal(part.index, data.index[at])
         np.testing.assert_array_equal(part.target("U0"), data.target("U0")[at])
         assert part.molecules.sizes.tolist() == [len(molecule(NAMES[i])) for i in at]
+    assert data[3].index.tolist() == data.index[3:4].tolist()
+    with pytest.raises(IndexError):
+        data[6]
     with pytest.raises(ValueError, match="a part of another"):
         part.split("fold-0")
 

@@ -61,9 +61,15 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.molecules)
 
-    def __getitem__(self, chosen: slice | Sequence[int] | np.ndarray | Tensor) -> Dataset:
-        """Return a part of the data set, in the order of the index; a part has no splits of its own."""
-        at = np.arange(len(self))[chosen if isinstance(chosen, slice) else np.asarray(chosen)]
+    def __getitem__(self, chosen: int | slice | Sequence[int] | np.ndarray | Tensor) -> Dataset:
+        """Return a part of the data set, in the order of the index; a part has no splits of its own.
+
+        Raises
+        ------
+        IndexError
+            If an index is out of range.
+        """
+        at = np.atleast_1d(np.arange(len(self))[chosen if isinstance(chosen, slice) else np.asarray(chosen)])
         return Dataset(
             self.molecules[at],
             {name: values[at] for name, values in self.properties.items()},

@@ -10,7 +10,8 @@ import torch
 from ase.units import Bohr, Hartree, kcal, mol
 
 from phasewave.molecules.qm9 import ATOMIC_REFERENCES, REPORT_UNITS, UNITS, read_qm9
-from phasewave.molecules.qm9_formats import COLUMNS, kind_of, parse_xyz, read_excluded
+from phasewave.molecules.qm9_formats import kind_of, parse_xyz
+from phasewave.molecules.qm9_records import COLUMNS, read_excluded
 
 
 def load(path):

@@ -19,7 +19,8 @@ import torch
 from ase.units import Bohr, Hartree, kcal, mol
 
 from phasewave.molecules.dataset_record import Dataset
-from phasewave.molecules.qm9_formats import COLUMNS, Fault, Record, kind_of, read_excluded, read_records
+from phasewave.molecules.qm9_formats import kind_of, read_records
+from phasewave.molecules.qm9_records import COLUMNS, Fault, Record, read_excluded
 from phasewave.molecules.splits import make_splits
 from phasewave.molecules.structure_checks import structure_problems
 from phasewave.molecules.structures import Molecules

@@ -15,50 +15,14 @@ import zipfile
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-# Properties in the order of the second line of the original files: name, column of the wheel, column of the csv.
-COLUMNS = (
-    ("A", "RotA_GHz", "A"),
-    ("B", "RotB_GHz", "B"),
-    ("C", "RotC_GHz", "C"),
-    ("mu", "Dipole_debye", "mu"),
-    ("alpha", "Polarizability_bohr3", "alpha"),
-    ("homo", "HOMO_au", "homo"),
-    ("lumo", "LUMO_au", "lumo"),
-    ("gap", "HOMO_LUMO_gap_au", "gap"),
-    ("r2", "R2_bohr2", "r2"),
-    ("zpve", "ZPVE_au", "zpve"),
-    ("U0", "InternalEnergy_0K_au", "u0"),
-    ("U", "InternalEnergy_298K_au", "u298"),
-    ("H", "Enthalphy_298K_au", "h298"),
-    ("G", "GibbsFreeEnergy_298K_au", "g298"),
-    ("Cv", "Heatcapacity_Cv_cal_mol_K", "cv"),
-)
-ELEMENTS = {"H": 1, "C": 6, "N": 7, "O": 8, "F": 9}
+from phasewave.molecules.qm9_records import COLUMNS, Fault, Record, atomic_numbers
+from phasewave.molecules.qm9_sdf import read_sdf
+
 WHEEL_PARTS = ("qm9_part1.csv", "qm9_part2.csv", "qm9_part3.csv")
 _BROKEN = (EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError, csv.Error)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One molecule: original index, atomic numbers, 3 n coordinates in Angstrom, values in order of `COLUMNS`."""
-
-    index: int
-    numbers: list[int]
-    coordinates: array[float]
-    values: list[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A record that cannot be read: its original index if known, where it stands, and why."""
-
-    index: int | None
-    where: str
-    why: str
 
 
 def read_records(path: Path) -> Iterator[Record | Fault]:
@@ -120,34 +84,6 @@ def kind_of(path: Path) -> str:
     )
 
 
-def read_excluded(path: Path) -> set[int]:
-    """Read the indices in uncharacterized.txt: lines of an index and SMILES, the last line says how many.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If there are no indices, or another number of them than the last line says.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    found: set[int] = set()
-    announced = None
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        words = line.split()
-        if len(words) >= 2 and words[0].isdigit():
-            if words[1] == "compounds":
-                announced = int(words[0])
-            else:
-                found.add(int(words[0]))
-    if not found or announced not in (None, len(found)):
-        raise ValueError(
-            f"{path} must list molecules, {announced or 'some'} of them, got {len(found)}: get it again"
-        )
-    return found
-
-
 def parse_xyz(text: str) -> Record:
     """Parse one file of the original archive.
 
@@ -174,11 +110,11 @@ def parse_xyz(text: str) -> Record:
     coordinates = array("d", bytes(24 * n))
     for axis in range(3):
         coordinates[axis::3] = array("d", map(float, words[1 + axis :: 5]))
-    return Record(int(head[1]), _numbers(words[0::5]), coordinates, [float(word) for word in head[2:]])
+    return Record(int(head[1]), atomic_numbers(words[0::5]), coordinates, [float(word) for word in head[2:]])
 
 
 def _reader(path: Path) -> Iterator[Record | Fault]:
-    return {"wheel": _read_wheel, "xyz": _read_archive, "sdf": _read_sdf}[kind_of(path)](path)
+    return {"wheel": _read_wheel, "xyz": _read_archive, "sdf": read_sdf}[kind_of(path)](path)
 
 
 # ---------------------------------------------------------------------------------------- (a) the wheel
@@ -216,7 +152,7 @@ def _read_table(stream: Iterable[str], name: str) -> Iterator[Record | Fault]:
             if len(row) != len(header):
                 raise ValueError(f"{len(header)} columns expected, got {len(row)}")
             index = int(row[at_index])
-            numbers = _numbers(row[at_elements][1:-1].replace("'", "").replace(" ", "").split(","))
+            numbers = atomic_numbers(row[at_elements][1:-1].replace("'", "").replace(" ", "").split(","))
             coordinates = array("d", map(float, _BRACKETS.sub("", row[at_positions]).split(",")))
             n = int(row[at_size])
             if len(numbers) != n or len(coordinates) != 3 * n:
@@ -263,84 +199,3 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _opened(path: Path) -> IO[bytes]:
     return bz2.open(path) if path.suffix in (".bz2", ".tbz2") else open(path, "rb")
-
-
-# ---------------------------------------------------------------------------------------- (c) sdf and csv
-
-
-def _read_sdf(path: Path) -> Iterator[Record | Fault]:
-    sdf = path / "gdb9.sdf" if path.is_dir() else path
-    table = sdf.with_name(sdf.name + ".csv")
-    if not table.is_file():
-        raise FileNotFoundError(f"there is no file {table}: the properties of {sdf.name} belong beside it")
-    values = _read_values(table)
-    with open(sdf, encoding="ascii") as stream:
-        for number, lines in enumerate(_blocks(stream), start=1):
-            title = lines[0].strip()
-            name = re.fullmatch(r"gdb_(\d+)", title)
-            index = int(name[1]) if name else None
-            try:
-                if index is None:
-                    raise ValueError(f"its title must be gdb_ and a number, got {title!r}")
-                if title not in values:
-                    raise ValueError(f"{table.name} must have a row {title}, got none")
-                row = values[title]
-                if isinstance(row, str):
-                    raise ValueError(row)
-                yield Record(index, *_parse_block(lines), row)
-            except (ValueError, IndexError) as error:
-                yield Fault(index, f"molecule {number} of {sdf.name}", str(error))
-
-
-def _blocks(stream: Iterable[str]) -> Iterator[list[str]]:
-    lines: list[str] = []
-    for line in stream:
-        if line.startswith("$$$$"):
-            yield lines
-            lines = []
-        else:
-            lines.append(line)
-    if any(line.strip() for line in lines):
-        yield lines
-
-
-def _parse_block(lines: list[str]) -> tuple[list[int], array[float]]:
-    # MDL molfile V2000: 3 header lines, counts (3 characters each), then x, y, z (10 each) and the element.
-    n = int(lines[3][:3])
-    atoms = lines[4 : 4 + n]
-    if "V2000" not in lines[3] or len(atoms) != n or not any(line.startswith("M  END") for line in lines):
-        raise ValueError(f"a V2000 molecule of {n} atoms must end with 'M  END', got {len(lines)} lines")
-    coordinates = array("d", (float(line[start : start + 10]) for line in atoms for start in (0, 10, 20)))
-    return _numbers([line[31:34].strip() for line in atoms]), coordinates
-
-
-def _read_values(table: Path) -> dict[str, list[float] | str]:
-    values: dict[str, list[float] | str] = {}
-    with open(table, encoding="ascii", newline="") as stream:
-        rows = csv.reader(stream)
-        header = next(rows, [])
-        wanted = ["mol_id", *(column for _, _, column in COLUMNS)]
-        lacking = [column for column in wanted if column not in header]
-        if lacking:
-            raise ValueError(
-                f"{table} must have the columns {', '.join(wanted)}, got none of the name {lacking[0]!r}"
-            )
-        at_title, *at_values = [header.index(column) for column in wanted]
-        for row in rows:
-            if row:
-                values[row[at_title]] = _floats(row, at_values)
-    return values
-
-
-def _floats(row: list[str], at: list[int]) -> list[float] | str:
-    try:
-        return [float(row[column]) for column in at]
-    except (ValueError, IndexError) as error:
-        return f"its row of properties: {error}"
-
-
-def _numbers(symbols: Iterable[Any]) -> list[int]:
-    try:
-        return [ELEMENTS[symbol] for symbol in symbols]
-    except KeyError as error:
-        raise ValueError(f"its elements must be H, C, N, O or F, got {error.args[0]!r}") from None

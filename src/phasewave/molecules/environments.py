@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -185,7 +186,7 @@ class AtomicEnvironments(BaseEstimator):
             q = t.shape[1]
             row, column = torch.triu_indices(q, q, device=t.device)
             # a product of two different channels stands for both orders
-            twice = torch.where(row == column, 1.0, 2.0**0.5).to(t)
+            twice = t.new_full(row.shape, 2.0**0.5).masked_fill_(row == column, 1.0)
             parts.append((t @ t.transpose(1, 2)).flatten(1)[:, row * q + column] * twice)
         return torch.cat(parts, 1)
 
@@ -194,7 +195,7 @@ class AtomicEnvironments(BaseEstimator):
         pairs = neighbour_pairs(molecules, self.cutoff)
         distance = pairs.vectors.norm(dim=1)
         harmonics = direction_harmonics(pairs.vectors / distance[:, None], self.max_degree)
-        centres = torch.linspace(0.8, self.cutoff - 0.5, self.n_shells).to(distance)
+        centres = torch.linspace(0.8, self.cutoff - 0.5, self.n_shells, dtype=torch.float64).to(distance)
         edge = 0.5 + 0.5 * torch.cos(torch.pi * distance / self.cutoff)
         weight = edge / (1 + (distance / self.decay_radius) ** self.decay_power)
         shells = weight[:, None] * torch.exp(-0.5 * ((distance[:, None] - centres) / self.width) ** 2)
@@ -212,8 +213,11 @@ class AtomicEnvironments(BaseEstimator):
             integer(name, getattr(self, name), minimum=1)
         integer("max_degree", self.max_degree, minimum=0, maximum=12)
         for name in ("cutoff", "width", "decay_radius", "decay_power", "self_weight"):
-            if not getattr(self, name) > 0:
-                fail(name, "be positive", getattr(self, name))
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)):
+                raise TypeError(f"`{name}` must be a number, got {value!r}")
+            if not 0 < value < math.inf:
+                fail(name, "be positive and finite", value)
 
 
 def _leading(matrix: Tensor, n: int) -> Tensor:

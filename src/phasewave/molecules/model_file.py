@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from phasewave.checks import fail
@@ -75,7 +76,7 @@ def load_model(path: str | os.PathLike[str]) -> EnergyModel:
 def _pack_features(features: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return class and parameters of a feature module, and what it has learned."""
     if isinstance(features, SolidScattering):
-        return {"class": "SolidScattering", "parameters": features.get_params()}, {}
+        return {"class": "SolidScattering", "parameters": BaseEstimator.get_params(features)}, {}
     if isinstance(features, EnvironmentKernel):
         parameters = features.get_params(deep=False)
         parameters["environments"] = features.environments_.get_params()

@@ -19,6 +19,7 @@ from phasewave.molecules.structures import Molecules, as_molecules
 # eigenvalues of a reference kernel below this share of the largest are rounding
 _RANK_TOLERANCE = 1e-8
 _POOL = 5  # environments looked at for each reference chosen
+_LEADING = 64  # columns of the rows that hold all but a few hundredths of their length
 
 
 class EnvironmentKernel(TransformerMixin, BaseEstimator):
@@ -54,7 +55,10 @@ class EnvironmentKernel(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Cost for a molecule of n atoms: ``n M D``, with M references and D columns. `transform` computes in float32.
+    Cost for a molecule of n atoms: ``n M D``, with M references and D columns. `transform` computes in float32,
+    but for what rounding would spoil: small eigenvalues of ``K_RR`` magnify errors up to 10^4 times, so the large part
+    of the inner products, the sums and the features are float64. Energies of models then differ from those of
+    float64 features by about 10^-5 eV (by 5 10^-3 with float32 throughout).
     """
 
     def __init__(
@@ -120,10 +124,11 @@ class EnvironmentKernel(TransformerMixin, BaseEstimator):
         parts = []
         for z, references in self.references_.items():
             mine = (molecules.numbers == z).nonzero()[:, 0]
-            alike = (rows[mine] @ references.to(rows).T) ** self.degree
+            alike = _inner_products(rows[mine], references.to(rows)) ** self.degree
             sums = alike.new_zeros(len(molecules), len(references))
-            parts.append(sums.index_add(0, molecules.owner[mine], alike) @ self.whitenings_[z].to(rows))
-        return torch.cat(parts, 1)
+            sums = sums.index_add(0, molecules.owner[mine], alike)
+            parts.append(sums @ self.whitenings_[z].to(sums))
+        return torch.cat(parts, 1).to(rows.dtype)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the features (n, n_features), float32, of molecules (anything `as_molecules` takes)."""
@@ -179,6 +184,12 @@ class EnvironmentKernel(TransformerMixin, BaseEstimator):
                 rows.append(self.environments_.forward(batch)[inside])
                 start += batch.n_atoms
         return torch.cat(rows)
+
+
+def _inner_products(rows: Tensor, references: Tensor) -> Tensor:
+    """Return ``rows references^T`` in float64; the last, small columns may be multiplied in float32."""
+    large = rows[:, :_LEADING].double() @ references[:, :_LEADING].double().T
+    return large + rows[:, _LEADING:] @ references[:, _LEADING:].T
 
 
 def _farthest(rows: Tensor, n: int) -> Tensor:

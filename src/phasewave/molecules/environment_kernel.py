@@ -56,9 +56,9 @@ class EnvironmentKernel(TransformerMixin, BaseEstimator):
     Notes
     -----
     Cost for a molecule of n atoms: ``n M D``, with M references and D columns. `transform` computes in float32,
-    but for what rounding would spoil: small eigenvalues of ``K_RR`` magnify errors up to 10^4 times, so the large part
-    of the inner products, the sums and the features are float64. Energies of models then differ from those of
-    float64 features by about 10^-5 eV (by 5 10^-3 with float32 throughout).
+    but for what rounding would spoil: small eigenvalues of ``K_RR`` magnify errors up to 10^4 times, so the large
+    part of the inner products, the sums and the features are float64. Energies of models then differ from those
+    of float64 features by about 10^-5 eV (by 5 10^-3 with float32 throughout).
     """
 
     def __init__(

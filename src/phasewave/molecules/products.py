@@ -97,7 +97,8 @@ class GrowingRidge:
         self.mean, self.scale = np.concatenate([self.mean, mean]), np.concatenate([self.scale, scale])
         cross, moment = np.zeros((len(self.terms), len(terms))), np.zeros(len(terms))
         for values, y in zip(self.columns.values(self.terms), self.columns.split(self.y), strict=True):
-            values = (values - self.mean) / self.scale
+            values -= self.mean
+            values /= self.scale
             cross += values @ values[old:].T
             moment += values[old:] @ y
         gram = np.empty((len(self.terms), len(self.terms)))
@@ -119,9 +120,7 @@ class GrowingRidge:
 
     def residual(self) -> np.ndarray:
         """Return the residuals of the training rows."""
-        fitted = [
-            self.weights @ ((values - self.mean) / self.scale) for values in self.columns.values(self.terms)
-        ]
+        fitted = [self.weights @ ((values - self.mean) / self.scale) for values in self.columns.values(self.terms)]
         return self.y - np.concatenate(fitted)
 
     def _weights(self, alpha: float) -> np.ndarray:

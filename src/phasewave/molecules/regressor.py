@@ -52,8 +52,10 @@ class Standardisation:
             If a column holds NaN or infinity; the message names the first.
         """
         n_rows, mean, squares = 0, np.zeros(X.shape[1]), np.zeros(X.shape[1])
+        first = np.asarray(X[0], dtype=np.float64)  # subtracted, so that constant columns are exactly 0
         for block in row_blocks(X):
             n_block = block.shape[0]
+            block = block - first
             block_mean = block.mean(axis=0)
             step = block_mean - mean
             squares += ((block - block_mean) ** 2).sum(axis=0)
@@ -63,7 +65,7 @@ class Standardisation:
         bad = np.flatnonzero(~np.isfinite(squares))
         if bad.size:
             fail("X", "be finite", f"NaN or infinite values in column {bad[0]}")
-        scale = np.sqrt(squares / n_rows)
+        scale, mean = np.sqrt(squares / n_rows), mean + first
         rounding = np.finfo(X.dtype).eps if np.issubdtype(X.dtype, np.floating) else np.finfo(np.float64).eps
         columns = np.flatnonzero(scale > 8 * rounding * np.abs(mean))
         return cls(columns, mean[columns], scale[columns])
@@ -144,7 +146,9 @@ class EnergyRegressor(RegressorMixin, BaseEstimator):
 
     @classmethod
     def from_state(cls: type[Self], settings: Mapping[str, Any], state: Mapping[str, Any]) -> Self:
-        """Return a fitted regressor from its constructor's parameters and `state`: the same predictions, bit for bit.
+        """Return a fitted regressor from its constructor's parameters and `state`.
+
+        Its predictions are the same, bit for bit.
 
         Raises
         ------
@@ -160,8 +164,8 @@ class EnergyRegressor(RegressorMixin, BaseEstimator):
 
     def _standardised(self, X: torch.Tensor) -> torch.Tensor:
         """Return standardised float64 rows from the attributes columns_, mean_ and scale_."""
-        kept = X.to(torch.float64)[:, as_tensor(self.columns_, X)]  # type: ignore[attr-defined]
-        return (kept - as_tensor(self.mean_, X)) / as_tensor(self.scale_, X)  # type: ignore[attr-defined]
+        kept = X.to(torch.float64)[:, as_tensor(self.columns_, X)]
+        return (kept - as_tensor(self.mean_, X)) / as_tensor(self.scale_, X)
 
     def _learn_standardisation(self, X: Any) -> Standardisation:
         standardisation = Standardisation.of(X)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from phasewave.cli import turbulence
+from phasewave.cli import molecules, turbulence
 from phasewave.cli.errors import ErrorGroup, ExitCode
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(turbulence.app, name="turbulence")
+app.add_typer(molecules.app, name="molecules")
 
 
 def _show_version(asked: bool) -> None:

@@ -1,0 +1,157 @@
+"""The error of a model against the number of training molecules, over several draws of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from phasewave.checks import fail, integer
+from phasewave.molecules.dataset_record import Dataset
+from phasewave.molecules.feature_file import FeatureFile, feature_settings
+from phasewave.molecules.features import SolidScattering
+from phasewave.molecules.figure import draw_learning_curve
+from phasewave.molecules.fitting import choose_property, make_task, split_features, train
+from phasewave.molecules.model_settings import ModelSettings
+from phasewave.molecules.predictions import predict_molecules
+from phasewave.molecules.recording import FIGURE, METRICS, RECORD, recorded
+from phasewave.molecules.splits import N_DRAWS
+from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
+from phasewave.runs.folder import open_run
+from phasewave.runs.record import RunRecord, write_json
+
+POINTS = "points.h5"
+_FILES = (POINTS, METRICS, FIGURE, RECORD)
+
+
+def default_sizes(n_train: int) -> list[int]:
+    """Return five sizes, each twice the one before, up to all training molecules."""
+    return sorted({size for k in range(5) if (size := n_train // 2**k) >= 4})
+
+
+def learning_curve(
+    dataset: Dataset,
+    out: str | os.PathLike[str],
+    *,
+    settings: ModelSettings,
+    sizes: Sequence[int] | None = None,
+    n_draws: int = 3,
+    name: str | None = None,
+    features: FeatureFile | SolidScattering | None = None,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int], bool | None] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Fit a model to more and more molecules, and write the errors and a picture to a folder.
+
+    Draw ``k`` trains on the first molecules of the split ``random-k`` and is tested on its test molecules.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    out : path-like
+        The folder to make; gets metrics.json, figure.png, run.json and, after every fit, points.h5.
+    settings : ModelSettings
+    sizes : sequence of int, optional
+        Numbers of training molecules; see `default_sizes`.
+    n_draws : int
+        1 to 5.
+    name : str, optional
+        The property.
+    features : FeatureFile or SolidScattering, optional
+        See `phasewave.molecules.fitting.fit`.
+    device : torch.device or str
+    progress : callable, optional
+        Told how many fits are done, and in all; stops the run, which can be resumed, by returning True.
+    resume, overwrite : bool
+        Go on with the unfinished run in ``out``, or replace it.
+
+    Returns
+    -------
+    dict
+        The content of metrics.json: ``points``, a list of ``n_train``, ``draw``, ``mae``, ``rmse``,
+        ``baseline_mae`` ..., and ``mean``, by size, with the deviation over draws (None for a single one).
+
+    Raises
+    ------
+    FileExistsError
+        If ``out`` is not empty and neither ``resume`` nor ``overwrite`` is given.
+    ValueError
+        If there are not so many molecules.
+    KeyboardInterrupt
+        If ``progress`` asks to stop.
+    """
+    integer("n_draws", n_draws, minimum=1, maximum=N_DRAWS)
+    chosen = choose_property(dataset, name)
+    tasks = [make_task(dataset, name=chosen, split=f"random-{k}") for k in range(n_draws)]
+    available = len(tasks[0].train)
+    wanted = default_sizes(available) if sizes is None else sorted({int(size) for size in sizes})
+    if not wanted or not (2 <= wanted[0] and wanted[-1] <= available):
+        fail("sizes", f"lie between 2 and the {available} training molecules", wanted)
+    run = open_run(out, files=_FILES, checkpoint=POINTS, overwrite=overwrite, resume=resume)
+    identity = {
+        **asdict(settings),
+        "property": chosen,
+        "molecules": dataset.molecules.sha256(),
+        "features": feature_settings(split_features(features)[0]) if settings.on_scattering else None,
+    }
+    points: list[dict[str, Any]] = load_checkpoint(run / POINTS, settings=identity)["points"] if resume else []
+    done = {(point["n_train"], point["draw"]) for point in points}
+    todo = [(size, k) for size in wanted for k in range(n_draws) if (size, k) not in done]
+    record = RunRecord(
+        settings={**identity, "sizes": wanted, "n_draws": n_draws, "source": dataset.source},
+        seed=settings.seed,
+        device=str(device),
+        dtype="float32",
+    )
+    with recorded(record, run / RECORD):
+        for number, (size, k) in enumerate(todo):
+            if progress is not None and progress(number, len(todo)):
+                raise KeyboardInterrupt
+            task = make_task(dataset, name=chosen, split=f"random-{k}", n_train=size)
+            model, rows = train(task, settings, features, device=device)
+            test = task.test
+            found = predict_molecules(
+                model, dataset.molecules[test], rows=None if rows is None else rows[test], device=device
+            )
+            points.append({"n_train": size, "draw": k, "n_test": len(test), **_errors(task.values[test], found)})
+            save_checkpoint(run / POINTS, {"points": points}, settings=identity)
+        points = [p for p in points if p["n_train"] in wanted and p["draw"] < n_draws]
+        points.sort(key=lambda point: (point["n_train"], point["draw"]))
+        unit = dataset.units[chosen]
+        metrics = {"property": chosen, "unit": unit, "mean": _means(points, wanted), "points": points}
+        write_json(run / METRICS, metrics)
+        draw_learning_curve(
+            run / FIGURE,
+            points,
+            unit=unit,
+            title=f"{dataset.source.get('title', 'Molecules')}, {chosen}",
+            label=settings.model,
+        )
+    return metrics
+
+
+def _errors(y: np.ndarray, found: Any) -> dict[str, float]:
+    errors, plain = np.abs(found.values - y), np.abs(found.baseline - y)
+    return {
+        "mae": float(errors.mean()),
+        "rmse": float(np.sqrt((errors**2).mean())),
+        "baseline_mae": float(plain.mean()),
+        "baseline_rmse": float(np.sqrt((plain**2).mean())),
+    }
+
+
+def _means(points: list[dict[str, Any]], sizes: Sequence[int]) -> list[dict[str, Any]]:
+    found = []
+    for size in sizes:
+        rows = [point for point in points if point["n_train"] == size]
+        values = np.array([row["mae"] for row in rows])
+        deviation = float(values.std(ddof=1)) if len(values) > 1 else None
+        plain = float(np.mean([row["baseline_mae"] for row in rows]))
+        found.append({"n_train": size, "mae": float(values.mean()), "deviation": deviation, "baseline_mae": plain})
+    return found

@@ -154,7 +154,8 @@ def solid_harmonics(max_degree: int) -> torch.Tensor:
     for l in range(max_degree + 1):
         for m in range(-l, l + 1):
             for powers, coefficient in _harmonic(l, m).items():
-                table[(l * l + l + m, *powers)] = coefficient
+                i, j, k = powers
+                table[l * l + l + m, i, j, k] = coefficient
     return table
 
 

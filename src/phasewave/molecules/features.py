@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ from phasewave.molecules.columns import ScatteringColumn
 from phasewave.molecules.density import charges
 from phasewave.molecules.first_order import ArrangedMolecule, first_order
 from phasewave.molecules.plan import ScatteringPlan
-from phasewave.molecules.second_order import second_order
+from phasewave.molecules.second_order import blurred, second_order
 from phasewave.molecules.structures import Molecules, as_molecules
 
 if TYPE_CHECKING:
@@ -221,7 +220,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         groups = plan.density_groups(like.dtype, like.device)
         zero = [
             first_order(molecule, lattice, plan.blur, groups, keep=False, **settings)[0]
-            for lattice in plan.lattices(molecule.extents, plan.blur)
+            for lattice in plan.density_lattices(molecule.extents)
         ]
         parts = [(zero[0] + zero[1])[0]]  # (channel, power)
         one, moduli = [], []
@@ -239,14 +238,21 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         if one:
             parts.append(torch.stack(one).permute(2, 0, 1, 3))  # channel, scale, degree, power
         two = []
-        for j, j2 in combinations(range(plan.n_scales if plan.max_order > 1 else 0), 2):
-            steps = plan.contractions(j2, like.dtype, like.device)
-            targets = plan.lattices(molecule.extents, plan.width2(j, j2))
-            settings["smoothing"] = plan.smoothing2(j, j2)
-            first, second = (
-                second_order(moduli[j], target, plan.wavelets.width(j2), steps, **settings) for target in targets
-            )
-            two.append(first + second)
+        for j in range(plan.n_scales - 1 if plan.max_order > 1 else 0):
+            sources, done = moduli[j], 0.0
+            for j2 in range(j + 1, plan.n_scales):
+                blur = plan.bridge_blur(j2)
+                bridge = plan.bridge_lattice(molecule.extents, j, j2)
+                fields = blurred(sources, bridge, math.sqrt(blur**2 - done**2))
+                sources, done = ((fields, bridge),), blur
+                steps = plan.contractions(j2, like.dtype, like.device)
+                settings["smoothing"] = plan.smoothing2(j, j2)
+                targets = plan.lattices(molecule.extents, plan.width2(j, j2))
+                first, second = (
+                    second_order(fields, bridge, target, plan.bridge_width(j2), steps, **settings)
+                    for target in targets
+                )
+                two.append(first + second)
         if two:
             parts.append(torch.stack(two).permute(2, 0, 1, 3))
         return torch.cat([part.flatten() for part in parts]).to(like.dtype)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from phasewave.molecules.harmonic_fields import CUT, HarmonicGroup, gaussian_powers, squared_moduli
-from phasewave.molecules.lattice import Lattice
+from phasewave.molecules.harmonic_fields import HarmonicGroup, gaussian_powers, gaussian_reach, squared_moduli
+from phasewave.molecules.lattice import Extents, Lattice
 from phasewave.molecules.power_sums import power_sums
 
 Result = TypeVar("Result")
@@ -31,14 +30,14 @@ class ArrangedMolecule:
         ``(n_atoms, 3)``.
     along : list of float
         The positions along the axis in the middle, ascending.
-    extents : list of (float, float)
+    extents : three pairs of float
         Lowest and highest coordinate along each axis.
     """
 
     charges: Tensor
     positions: Tensor
     along: list[float]
-    extents: list[tuple[float, float]]
+    extents: Extents
 
     @staticmethod
     def arrange(charges: Tensor, positions: Tensor) -> ArrangedMolecule:
@@ -53,9 +52,9 @@ class ArrangedMolecule:
         axes = [second, longest, shortest]
         order = fixed[:, longest].argsort()
         centred = centred[:, axes][order.to(positions.device)]
-        extents = [(float(low[i]), float(high[i])) for i in axes]
+        x, y, z = ((float(low[i]), float(high[i])) for i in axes)
         charges = charges[:, order.to(charges.device)]
-        return ArrangedMolecule(charges, centred, fixed[order, longest].tolist(), extents)
+        return ArrangedMolecule(charges, centred, fixed[order, longest].tolist(), (x, y, z))
 
 
 def first_order(
@@ -114,7 +113,7 @@ def first_order(
     depth = max(1, tile // (n_x * n_z))
     total: Tensor | None = None
     kept = []
-    reach = width * math.sqrt(2 * CUT)
+    reach = width * gaussian_reach(positions.dtype)
     for start in range(0, n_y, depth):
         stop = min(start + depth, n_y)
         low, high = float(lattice.nodes[1][start]) - reach, float(lattice.nodes[1][stop - 1]) + reach

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from phasewave.core.solid import SolidHarmonicWavelets
 
-# Gaussians are cut to exact zeros where one axis' exponent is below: the product of three stays a normal float32.
-CUT = 28.0
+# Gaussians are cut to exact zeros where one axis' exponent is below: the product of three stays a normal number.
+_CUT = {torch.float32: 28.0, torch.float64: 230.0}
 # The modulus of degree l >= 1 is sqrt(U_l^2 + e_l U_0^2 + FLOOR), which is smooth where U_l vanishes: e_l is this part
 # of the ratio of the integrals of U_l^2 and U_0^2 for one atom.
 _SMOOTHING = 1e-6
@@ -58,10 +59,15 @@ def harmonic_groups(wavelets: SolidHarmonicWavelets, scale: int, blur: float) ->
     return tuple(groups)
 
 
+def gaussian_reach(dtype: torch.dtype) -> float:
+    """Distance, in widths, from which on `gaussian_powers` is 0."""
+    return math.sqrt(2 * _CUT[dtype])
+
+
 def gaussian_powers(offsets: Tensor, n_powers: int) -> Tensor:
     r"""Return :math:`\xi^p e^{-\xi^2/2}`, p = 0 .. n_powers - 1, on a new axis before the last; far out exactly 0."""
     exponent = -0.5 * offsets * offsets
-    power = torch.where(exponent < -CUT, torch.zeros_like(exponent), exponent.exp())
+    power = torch.where(exponent < -_CUT[offsets.dtype], torch.zeros_like(exponent), exponent.exp())
     powers = [power]
     for _ in range(n_powers - 1):
         power = power * offsets

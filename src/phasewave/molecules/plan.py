@@ -15,8 +15,12 @@ from phasewave.core.solid import SolidHarmonicWavelets
 from phasewave.molecules.columns import ScatteringColumn, scattering_columns
 from phasewave.molecules.density import charge_table
 from phasewave.molecules.harmonic_fields import HarmonicGroup, harmonic_groups, smoothing
-from phasewave.molecules.lattice import Lattice, LatticeRule
+from phasewave.molecules.lattice import Extents, Lattice, LatticeRule
 from phasewave.molecules.second_order import Contraction, contractions
+
+_DENSITY_STEP = 1.5  # the density has no zeros: its integrals converge exponentially
+_BRIDGE_SHARE = 0.5  # of a wavelet's squared width
+_BRIDGE_STEP = 2.8
 
 
 @dataclass(frozen=True)
@@ -76,23 +80,40 @@ class ScatteringPlan:
         """Width for which the lattice of order 2 is laid, Angstrom."""
         return math.hypot(self.width(scale), self.wavelets.width(scale2))
 
-    @cached_property
-    def _all_widths(self) -> tuple[float, ...]:
+    def density_lattices(self, extents: Extents) -> tuple[Lattice, Lattice]:
+        """Both halves of the lattice of order 0."""
+        return LatticeRule(self.step * _DENSITY_STEP).body_centred(extents, self.blur)
+
+    def lattices(self, extents: Extents, width: float) -> tuple[Lattice, Lattice]:
+        """Both halves of the lattice about a molecule, for Gaussians of one width."""
+        return LatticeRule(self.step).body_centred(extents, width)
+
+    def n_points(self, extents: Extents) -> int:
+        """Number of nodes of all lattices of a molecule, but for the bridges."""
         scales = range(self.n_scales)
-        one = [self.width(j) for j in scales] if self.max_order else []
-        two = [self.width2(*pair) for pair in combinations(scales, 2)] if self.max_order > 1 else []
-        return (self.blur, *one, *two)
+        widths = [self.width(j) for j in scales] if self.max_order else []
+        widths += [self.width2(*pair) for pair in combinations(scales, 2)] if self.max_order > 1 else []
+        density = LatticeRule(self.step * _DENSITY_STEP).n_nodes(extents, self.blur)
+        return density + sum(LatticeRule(self.step).n_nodes(extents, width) for width in widths)
 
-    def _boxes(self, extents: list[tuple[float, float]], width: float) -> tuple[tuple[int, int], ...]:
-        return tuple(LatticeRule(self.step).box(low, high, width) for low, high in extents)
+    def bridge_blur(self, scale2: int) -> float:
+        """Width of the Gaussian that takes order 1's moduli to the bridge, Angstrom.
 
-    def lattices(self, extents: list[tuple[float, float]], width: float) -> tuple[Lattice, Lattice]:
-        """Both sublattices about a molecule, for Gaussians of one width."""
-        return LatticeRule(self.step).sublattices(self._boxes(extents, width), width)
+        A wavelet of width ``s`` is a Gaussian of width ``b`` convolved with a wavelet of width
+        ``sqrt(s^2 - b^2)``. The first convolution, of one field, takes the moduli to a coarse cubic lattice, the
+        bridge; the second one, of ``2l + 1`` fields, starts there.
+        """
+        return math.sqrt(_BRIDGE_SHARE) * self.wavelets.width(scale2)
 
-    def n_points(self, extents: list[tuple[float, float]]) -> int:
-        """Number of nodes of all lattices of a molecule."""
-        return sum(LatticeRule(self.step).n_nodes(self._boxes(extents, width)) for width in self._all_widths)
+    def bridge_width(self, scale2: int) -> float:
+        """Width of the wavelets that remain to be applied on the bridge, Angstrom."""
+        return math.sqrt(1 - _BRIDGE_SHARE) * self.wavelets.width(scale2)
+
+    def bridge_lattice(self, extents: Extents, scale: int, scale2: int) -> Lattice:
+        """The bridge: it resolves the product of the blurred moduli and the remaining wavelet."""
+        blurred, rest = math.hypot(self.width(scale), self.bridge_blur(scale2)), self.bridge_width(scale2)
+        step = self.step * _BRIDGE_STEP * rest / math.hypot(blurred, rest)  # in units of the blurred width
+        return LatticeRule(step).cubic(extents, blurred)
 
     def density_groups(self, dtype: torch.dtype, device: torch.device) -> tuple[HarmonicGroup, ...]:
         """The density's Gaussian, as a harmonic of degree 0."""
@@ -106,9 +127,9 @@ class ScatteringPlan:
         """How much of the squared modulus of degree 0 smooths those of other degrees, in order 2."""
         return smoothing(self.wavelets, scale2, self.width(scale))
 
-    def contractions(self, scale: int, dtype: torch.dtype, device: torch.device) -> tuple[Contraction, ...]:
-        """The wavelets of one scale, as the second layer takes them."""
-        return _contractions(self.wavelets, scale, dtype, device)
+    def contractions(self, scale2: int, dtype: torch.dtype, device: torch.device) -> tuple[Contraction, ...]:
+        """The wavelets of one scale, as they are applied on the bridge."""
+        return _contractions(self.wavelets, scale2, self.bridge_width(scale2), dtype, device)
 
 
 @lru_cache(maxsize=256)
@@ -123,9 +144,13 @@ def _groups(
 
 @lru_cache(maxsize=256)
 def _contractions(
-    wavelets: SolidHarmonicWavelets, scale: int, dtype: torch.dtype, device: torch.device
+    wavelets: SolidHarmonicWavelets, scale: int, width: float, dtype: torch.dtype, device: torch.device
 ) -> tuple[Contraction, ...]:
+    # A Gaussian turns harmonics of degree l and this width into (width / sigma)^l times the wavelets wanted.
+    polynomials = wavelets.polynomials(scale)
+    for l in range(wavelets.max_degree + 1):
+        polynomials[l * l : (l + 1) ** 2] *= (wavelets.width(scale) / width) ** (l + 3)
     return tuple(
-        Contraction(step.degree, step.group, step.z_power, step.y_powers, step.coefficients.to(device, dtype))
-        for step in contractions(wavelets.polynomials(scale))
+        Contraction(step.degree, step.y_powers, step.z_powers, step.coefficients.to(device, dtype))
+        for step in contractions(polynomials)
     )

@@ -15,31 +15,26 @@ from phasewave.molecules.power_sums import power_sums
 
 @dataclass(frozen=True)
 class Contraction:
-    """Harmonics of one degree that share the parities of y and z, and one power of z.
+    """Harmonics of one degree that share the parities of y and of z.
 
     Attributes
     ----------
     degree : int
         The degree ``l``.
-    group : int
-        Which group of harmonics of this degree the result is added to.
-    z_power : int
-        The power of z.
-    y_powers : slice
-        The powers of y.
+    y_powers, z_powers : slice
+        Powers of y and z in them.
     coefficients : torch.Tensor
-        ``(f, i, j)``: one row a harmonic of the group.
+        ``(f, i, j, k)``: one row a harmonic, the powers of x, y and z.
     """
 
     degree: int
-    group: int
-    z_power: int
     y_powers: slice
+    z_powers: slice
     coefficients: Tensor
 
 
 def contractions(polynomials: Tensor) -> tuple[Contraction, ...]:
-    """List what has to be contracted, degree by degree, so that no product with a zero is formed.
+    """List what has to be contracted, degree by degree, so that few products with zeros are formed.
 
     Parameters
     ----------
@@ -48,23 +43,52 @@ def contractions(polynomials: Tensor) -> tuple[Contraction, ...]:
     """
     steps = []
     for l in range(polynomials.shape[1]):
-        own = polynomials[l * l : (l + 1) ** 2]
-        for group, (py, pz) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-            members = (
-                (own[:, :, py::2, pz::2] != 0).flatten(1).any(1) if min(own.shape[2:]) > max(py, pz) else None
-            )
-            if members is None or not bool(members.any()):
+        own = polynomials[l * l : (l + 1) ** 2, : l + 1, : l + 1, : l + 1]
+        for py, pz in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            present = own[:, :, py::2, pz::2] != 0
+            members = present.flatten(1).any(1) if present.numel() else present.new_zeros(0)
+            if not bool(members.any()):
                 continue
-            for k in range(pz, l + 1, 2):
-                powers = slice(py, l - k + 1, 2)
-                coefficients = own[members][:, : l + 1, powers, k]
-                if bool((coefficients != 0).any()):
-                    steps.append(Contraction(l, group, k, powers, coefficients))
+            last_y, last_z = (int(present.any(0).any(0).any(1 - axis).nonzero().max()) for axis in (0, 1))
+            y, z = slice(py, py + 2 * last_y + 1, 2), slice(pz, pz + 2 * last_z + 1, 2)
+            steps.append(Contraction(l, y, z, own[members][:, :, y, z].contiguous()))
     return tuple(steps)
 
 
+def blurred(sources: tuple[tuple[Tensor, Lattice], ...], target: Lattice, width: float) -> Tensor:
+    """Convolve with a normalised Gaussian, from lattices that together make a quadrature to another lattice.
+
+    Parameters
+    ----------
+    sources : tuple of (torch.Tensor, Lattice)
+        Fields ``(..., n_x, n_y, n_z)`` and their lattices.
+    target : Lattice
+        Where the result is wanted.
+    width : float
+        Width of the Gaussian, in the unit of the nodes.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(..., N_x, N_y, N_z)``.
+    """
+    total: Tensor | None = None
+    for fields, source in sources:
+        x, y, z = (_kernel(source, target, axis, width, 1, fields)[:, 0] for axis in range(3))
+        n_x, n_y, n_z = source.shape
+        planes = fields.reshape(-1, n_z) @ z
+        planes = y.T.expand(len(planes) // n_y, -1, -1).bmm(planes.view(-1, n_y, z.shape[1]))
+        planes = planes.view(-1, n_x, y.shape[1] * z.shape[1])
+        part = x.T.expand(len(planes), -1, -1).bmm(planes)
+        total = part if total is None else total + part
+    if total is None:
+        raise ValueError("`sources` must not be empty")
+    return total.view(*sources[0][0].shape[:-3], *target.shape) / ((2 * torch.pi) ** 1.5 * width**3)
+
+
 def second_order(
-    sources: tuple[tuple[Tensor, Lattice], ...],
+    fields: Tensor,
+    source: Lattice,
     target: Lattice,
     width: float,
     steps: tuple[Contraction, ...],
@@ -73,16 +97,16 @@ def second_order(
     powers: tuple[float, ...],
     tile: int,
 ) -> Tensor:
-    r"""Integrate powers of :math:`(\sum_m |U_l * \psi_{l,m}|^2)^{1/2}` on one sublattice.
+    r"""Integrate powers of :math:`(\sum_m |V_l * \psi_{l,m}|^2)^{1/2}` on one lattice.
 
     Parameters
     ----------
-    sources : tuple of (torch.Tensor, Lattice)
-        Order 1's moduli ``U_l`` on each sublattice, ``(n_degrees, n_channels, n_x, n_y, n_z)``.
-    target : Lattice
-        The sublattice on which the result is integrated.
+    fields : torch.Tensor
+        ``(n_degrees, n_channels, n_x, n_y, n_z)``: the ``V_l`` on ``source``.
+    source, target : Lattice
+        Where the fields are, and where the result is integrated.
     width : float
-        Width of the wavelets of the second layer, in the unit of the nodes.
+        Width of the wavelets, in the unit of the nodes.
     steps : tuple of Contraction
         What `contractions` made of the wavelets' polynomials.
     smoothing : tuple of float
@@ -97,70 +121,66 @@ def second_order(
     torch.Tensor
         float64 ``(n_degrees, n_channels, n_powers)``.
     """
-    like = sources[0][0]
-    n_degrees, n_channels = like.shape[:2]
-    x_weights, y_weights, z_weights = (axis.to(like) for axis in target.weights)
-    parts, tables = [], []
-    for moduli, source in sources:
-        x, y, z = (_kernel(source, target, axis, width, n_degrees).to(like) for axis in range(3))
-        tables.append(x)
-        parts.append([_contract(moduli[step.degree], step, y, z) for step in steps])
-    x = torch.cat(tables)
-    partial = [torch.cat(part, 1) for part in zip(*parts, strict=True)]
-    n_x, n_yz = len(x_weights), len(y_weights) * len(z_weights)
-    plane = (y_weights[:, None] * z_weights).flatten()
-    depth = max(1, tile // n_yz)
+    n_degrees, n_channels, n_x, n_y, n_z = fields.shape
+    x, y, z = (_kernel(source, target, axis, width, n_degrees, fields) for axis in range(3))
+    x_weights, y_weights, z_weights = (axis.to(fields) for axis in target.weights)
+    lines = (fields.reshape(-1, n_z) @ z.reshape(n_z, -1)).view(n_degrees, n_channels * n_x, n_y, -1)
+    tables = [torch.einsum("fijk,niX->fXjkn", step.coefficients, x[:, : step.degree + 1]) for step in steps]
+    depth = max(1, tile // (len(x_weights) * len(z_weights)))
     total: Tensor | None = None
-    for start in range(0, n_x, depth):
-        part = slice(start, min(start + depth, n_x))
-        weight = (x_weights[part, None] * plane).flatten()
+    for start in range(0, len(y_weights), depth):
+        part = slice(start, start + depth)
+        weight = (x_weights[:, None, None] * y_weights[part, None] * z_weights).flatten()
 
-        def work(x: Tensor, weight: Tensor, *partial: Tensor) -> Tensor:
-            squared = _squared(x, steps, partial, smoothing)
-            return power_sums(squared.view(n_degrees, n_channels, -1), weight, powers)[0]
+        def work(lines: Tensor, y: Tensor, weight: Tensor, *tables: Tensor) -> Tensor:
+            squared = _squared_moduli(lines, y, tables, steps, n_channels, smoothing)
+            return power_sums(squared, weight, powers)[0]
 
-        sums = recomputed(work, x[..., part], weight, *partial)
+        sums = recomputed(work, lines, y[:, :, part], weight, *tables)
         total = sums if total is None else total + sums
     if total is None:
         raise ValueError("`target` must hold nodes")
     return total
 
 
-def _kernel(source: Lattice, target: Lattice, axis: int, width: float, n_powers: int) -> Tensor:
+def _kernel(source: Lattice, target: Lattice, axis: int, width: float, n_powers: int, like: Tensor) -> Tensor:
     """One axis of the wavelets with the quadrature over the source, ``(n_source, power, n_target)``."""
     offsets = (target.nodes[axis] - source.nodes[axis][:, None]) / width
-    return gaussian_powers(offsets, n_powers) * source.weights[axis][:, None, None]
+    return gaussian_powers(offsets.to(like), n_powers) * source.weights[axis].to(like)[:, None, None]
 
 
-def _contract(moduli: Tensor, step: Contraction, y: Tensor, z: Tensor) -> Tensor:
-    """Contract z then y: ``(n_channels, n_x * j, Y * Z)``."""
-    n_channels, n_x, n_y, n_z = moduli.shape
-    table = y[:, step.y_powers].reshape(n_y, -1).T
-    lines = moduli.reshape(-1, n_z) @ z[:, step.z_power]
-    planes = table.expand(n_channels * n_x, -1, -1) @ lines.view(n_channels * n_x, n_y, -1)
-    return planes.view(n_channels, -1, y.shape[-1] * z.shape[-1])
-
-
-def _squared(
-    x: Tensor, steps: tuple[Contraction, ...], partial: tuple[Tensor, ...], smoothing: tuple[float, ...]
+def _squared_moduli(
+    lines: Tensor,
+    y: Tensor,
+    tables: tuple[Tensor, ...],
+    steps: tuple[Contraction, ...],
+    n_channels: int,
+    smoothing: tuple[float, ...],
 ) -> Tensor:
-    """Contract x, add up what belongs to one harmonic, square and add up harmonics: ``(n_degrees, C, X * Y * Z)``."""
-    fields: dict[tuple[int, int], Tensor] = {}
-    for step, planes in zip(steps, partial, strict=True):
-        n_fields, n_i, n_j = step.coefficients.shape
-        table = torch.einsum("fij,niX->fXnj", step.coefficients, x[:, :n_i]).reshape(-1, len(x) * n_j)
-        table = table.expand(len(planes), -1, -1)
-        key = (step.degree, step.group)
-        known = fields.get(key)
-        fields[key] = torch.bmm(table, planes) if known is None else torch.baddbmm(known, table, planes)
+    """Contract y and x, square, add up the harmonics: ``(n_degrees, n_channels, X * Y * Z)``.
+
+    ``lines`` is ``(n_degrees, n_channels * n_x, n_y, k * Z)``, ``y`` ``(n_y, j, Y)``, the tables ``(f, X, j, k, n_x)``.
+    """
+    n_degrees, n_rows, n_y, _ = lines.shape
+    n_z, n_targets = lines.shape[-1] // n_degrees, y.shape[-1]
     by_degree: list[Tensor] = []
-    for (degree, _), field in fields.items():
-        n_channels, n_rows, n_yz = field.shape
-        squared = field.square().view(n_channels, -1, x.shape[-1] * n_yz).sum(1)
-        if degree < len(by_degree):
-            by_degree[degree] = by_degree[degree] + squared
-        elif degree:
-            by_degree.append(squared + smoothing[degree] * by_degree[0])
+    planes = lines
+    for table, step in zip(tables, steps, strict=True):
+        l = step.degree
+        if l == len(by_degree):  # a new degree: all powers of y and z up to l at once
+            kernel = y[:, : l + 1].reshape(n_y, -1).T.expand(n_rows, -1, -1)
+            planes = kernel.bmm(lines[l, :, :, : (l + 1) * n_z])
+            planes = planes.view(n_channels, n_rows // n_channels, l + 1, n_targets, l + 1, n_z)
+        n_fields, n_x = table.shape[:2]
+        chosen = planes[:, :, step.y_powers, :, step.z_powers]
+        chosen = chosen.permute(0, 2, 4, 1, 3, 5).reshape(n_channels, -1, n_targets * n_z)
+        field = table.reshape(1, n_fields * n_x, -1).expand(n_channels, -1, -1).bmm(chosen)
+        squared = field.square_() if not field.requires_grad else field.square()
+        squared = squared.view(n_channels, n_fields, -1).sum(1)
+        if l < len(by_degree):
+            by_degree[l] = by_degree[l] + squared
+        elif l:
+            by_degree.append(squared.add(by_degree[0], alpha=smoothing[l]))
         else:
             by_degree.append(squared + FLOOR)
     return torch.stack(by_degree)

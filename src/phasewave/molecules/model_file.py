@@ -63,7 +63,16 @@ def load_model(path: str | os.PathLike[str]) -> EnergyModel:
     ValueError
         If the file is damaged, or no model.
     """
-    state = load_checkpoint(path, settings={"format": _FORMAT})
+    try:
+        state = load_checkpoint(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no model {os.fspath(path)}") from error
+    except ValueError as error:
+        raise ValueError(
+            f"{os.fspath(path)} cannot be read as a model: it is damaged or was not made here"
+        ) from error
+    if state.get("format") != _FORMAT:
+        raise ValueError(f"{os.fspath(path)} is no model: it holds no {_FORMAT}")
     features = _unpack_features(state["features"], state["features_state"])
     regressor = restore_regressor(state["regressor"], state["regressor_state"])
     model = EnergyModel(features, regressor)

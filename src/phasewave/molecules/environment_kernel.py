@@ -132,12 +132,17 @@ class EnvironmentKernel(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the features (n, n_features), float32, of molecules (anything `as_molecules` takes)."""
+        check_is_fitted(self)
         molecules = as_molecules(X).to(dtype=torch.float32)
-        with torch.no_grad():
-            parts = [self.forward(part).cpu() for part in molecule_chunks(molecules, self.environments_.tile)]
-        if not parts:
+        if len(molecules) == 0:
             fail("X", "hold a molecule", "none")
-        return torch.cat(parts).numpy()
+        rows = np.empty((len(molecules), self.n_features_), dtype=np.float32)
+        start = 0
+        with torch.no_grad():
+            for part in molecule_chunks(molecules, self.environments_.tile):
+                rows[start : start + len(part)] = self.forward(part).cpu().numpy()
+                start += len(part)
+        return rows
 
     @property
     def n_features_(self) -> int:

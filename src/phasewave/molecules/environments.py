@@ -89,7 +89,7 @@ class AtomicEnvironments(BaseEstimator):
         decay_power: float = 6.0,
         n_channels: int = 24,
         n_components: int = 600,
-        self_weight: float = 0.1,
+        self_weight: float = 0.3,
         tile: int = 16384,
     ) -> None:
         self.n_shells = n_shells

@@ -18,7 +18,7 @@ from phasewave.molecules.ridge import StandardisedRidge
 from phasewave.molecules.saving import build_regressor, regressor_settings, restore_regressor
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 
-NETWORK = {"width": 16, "n_blocks": 1, "epochs": 3, "batch_size": 32}
+NETWORK = {"width": 16, "n_blocks": 1, "epochs": 2, "batch_size": 128}
 REGRESSORS = {
     "ridge": StandardisedRidge(),
     "bilinear": MultilinearRidge(n_terms=20),

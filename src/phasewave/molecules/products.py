@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import scipy.linalg
 _SCREENED_PER_TERM = 5
 _PARENTS = 1500  # at most so many products are extended to one degree more
 _SAMPLE_ROWS = 12_000
+_EXPONENTS = 10  # penalties from 1e-10 to 1e10
 _TINY = 1e-6  # share of its variance that a product must keep beside the terms already chosen
 
 
@@ -108,15 +110,23 @@ class GrowingRidge:
         self.gram, self.moment = gram, np.concatenate([self.moment, moment])
         new_out = np.concatenate(list(self.held_out.values(terms)), axis=1)
         self.values_out = np.concatenate([self.values_out, (new_out - mean) / scale])
-        alphas = [self.alpha * factor for factor in (0.1, 1.0, 10.0)] if self.alpha else 10.0 ** np.arange(-5, 5)
-        best = np.inf
-        for alpha in alphas:
-            weights = self._weights(float(alpha))
-            residual = self.y_out - self.offset - weights @ self.values_out
-            error = np.abs(residual).mean() if self.absolute else np.sqrt((residual**2).mean())
-            if error < best:
-                best, self.alpha, self.weights = float(error), float(alpha), weights
-        return best
+        tried: dict[int, tuple[float, np.ndarray]] = {}  # by the exponent of alpha
+        grid = list(range(-5, 5)) if not old else [round(math.log10(self.alpha)) + step for step in (-1, 0, 1)]
+        while grid:
+            tried.update({k: self._attempt(10.0**k) for k in grid})
+            best = min(tried, key=lambda k: (tried[k][0], -k))
+            # terms that explain more want less shrinkage: follow a minimum beyond the grid
+            beyond = {min(tried): best - 1, max(tried): best + 1}.get(best)
+            grid = [] if beyond is None or abs(beyond) > _EXPONENTS else [beyond]
+        error, self.weights = tried[best]
+        self.alpha = 10.0**best
+        return error
+
+    def _attempt(self, alpha: float) -> tuple[float, np.ndarray]:
+        """Return the error on the rows held out, and the weights, at one penalty."""
+        weights = self._weights(alpha)
+        residual = self.y_out - self.offset - weights @ self.values_out
+        return float(np.abs(residual).mean() if self.absolute else np.sqrt((residual**2).mean())), weights
 
     def residual(self) -> np.ndarray:
         """Return the residuals of the training rows."""

@@ -17,7 +17,7 @@ def problem(n_rows=400):
 def test_learns_what_a_ridge_cannot():
     X, y = problem(800)
     linear = np.abs(StandardisedRidge().fit(X[:600], y[:600]).predict(X[600:]) - y[600:]).mean()
-    model = InvariantNetwork(**SMALL, epochs=30).fit(X[:600], y[:600])
+    model = InvariantNetwork(**{**SMALL, "learning_rate": 1e-2}, epochs=30).fit(X[:600], y[:600])
     assert np.abs(model.predict(X[600:]) - y[600:]).mean() < 0.3 * linear
     assert model.history_[model.best_epoch_ - 1, 1] == model.history_[:, 1].min()
 

@@ -47,8 +47,10 @@ class ResidualNetwork(nn.Module):
         return self.read(self.leave(h))[:, 0]
 
     def reset(self, generator: torch.Generator) -> None:
-        """Draw the weights anew: normal of variance 1 / inputs, biases and read-out 0."""
+        """Draw the weights anew: normal of variance 1 / inputs, biases and read-out 0, norms that do nothing."""
         for module in self.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.reset_parameters()
             if isinstance(module, nn.Linear):
                 with torch.no_grad():
                     draw = torch.randn(module.weight.shape, generator=generator)
@@ -219,7 +221,9 @@ class _Training:
 
     def __init__(self, model: InvariantNetwork, n_inputs: int, device: torch.device) -> None:
         self.model, self.device = model, device
-        self.network = ResidualNetwork(n_inputs, model.width, model.n_blocks)
+        with torch.device("meta"):  # its own draw of weights would move the global generator
+            self.network = ResidualNetwork(n_inputs, model.width, model.n_blocks)
+        self.network.to_empty(device="cpu")
         self.network.reset(torch.Generator().manual_seed(model.seed))
         self.network.to(device)
         self.optimizer = torch.optim.AdamW(

@@ -30,8 +30,9 @@ class ScatteringCalculator(Calculator):
     kind that the model was fitted to (relative to isolated atoms, say), forces in eV / Angstrom. The free energy
     is the energy: there is no electronic temperature.
 
-    A model knows what it was fitted to: one of relaxed molecules alone, as those of QM9, has seen no force, and
-    those it gives away from the minima are extrapolated.
+    A model knows what it was fitted to. One of relaxed molecules alone, such as those of QM9, has never seen a
+    force: those it gives are extrapolated, several eV / Angstrom at the minima themselves, and a relaxation may
+    break the molecule. Forces need molecules away from their minima in the training set.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ class ScatteringCalculator(Calculator):
         atoms : ase.Atoms
             One isolated, neutral molecule.
         properties : sequence of str
-            Of ``implemented_properties``. Forces cost about three times an energy, which comes with them.
+            Of ``implemented_properties``. Forces cost some two or three energies; the energy comes with them.
         system_changes : sequence of str
             What is new; any change computes everything anew.
 

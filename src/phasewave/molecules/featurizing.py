@@ -27,7 +27,8 @@ from phasewave.molecules.first_order import ArrangedMolecule
 from phasewave.molecules.structures import Molecules
 from phasewave.runs.distributed import Ranks
 
-CHUNK = 64
+CHUNK = 32
+_STEP = 8  # molecules between two reports of work in memory
 Progress = Callable[[int, int], "bool | None"]
 
 
@@ -177,10 +178,10 @@ def compute_rows(
     """
     check_molecules(features, molecules)
     parts = []
-    for start in range(0, len(molecules), CHUNK):
+    for start in range(0, len(molecules), _STEP):
         if progress is not None and progress(start, len(molecules)):
             raise KeyboardInterrupt
-        parts.append(_rows(features, molecules[start : start + CHUNK], torch.device(device)))
+        parts.append(_rows(features, molecules[start : start + _STEP], torch.device(device)))
     if progress is not None:
         progress(len(molecules), len(molecules))
     return np.concatenate(parts)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from phasewave.molecules.report import shown_unit
 from phasewave.runs.atomic import replacing
@@ -146,7 +146,7 @@ def _distribution(axes: Axes, errors: np.ndarray, plain: np.ndarray, unit: str) 
     n_bins = int(np.clip(2 * len(errors) ** 0.5, 12, 48))
     edges = np.geomspace(low, max(high, 2 * low) * 1.01, n_bins + 1)
     for values, colour, alpha in zip(both, (BASELINE, MODEL), (0.5, 0.6), strict=True):
-        shares = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values) * 100
+        shares = np.histogram(values, edges)[0] / len(values) * 100
         axes.stairs(shares, edges, fill=True, color=colour, alpha=alpha, linewidth=0)
         axes.stairs(shares, edges, color=colour, linewidth=1.2)
         axes.axvline(float(values.mean()), color=colour, linewidth=1.2, linestyle=(0, (3, 2)))
@@ -164,23 +164,26 @@ def _by_heavy_atoms(axes: Axes, report: dict[str, Any]) -> None:
     groups = report["by_heavy_atoms"]
     numbers = np.array([group["heavy_atoms"] for group in groups])
     plain, own = (np.array([group[key]["mae"] for group in groups]) / size for key in ("baseline", "model"))
-    axes.bar(numbers - 0.2, plain, 0.38, color=BASELINE, alpha=0.75)
-    axes.bar(numbers + 0.2, own, 0.38, color=MODEL, alpha=0.85)
-    ratio = plain.mean() / max(own.mean(), 1e-300)
-    if ratio > 6:  # small bars beside tall ones
+    axes.vlines(numbers, own, plain, color=FAINT, linewidth=3, zorder=1)
+    for values, colour in ((plain, BASELINE), (own, MODEL)):
+        axes.plot(numbers, values, "o", color=colour, markersize=7, markeredgewidth=0, zorder=2)
+    positive = np.concatenate([plain, own])
+    positive = positive[positive > 0]
+    if len(positive) and plain.mean() > 6 * own.mean():
         axes.set_yscale("log")
-        axes.set_ylim(bottom=0.5 * float(min(plain[plain > 0].min(), own[own > 0].min(), plain.max())))
+        axes.set_ylim(0.6 * positive.min(), 1.9 * positive.max())
         _plain_ticks(axes, x=False)
     else:
+        axes.set_ylim(0, 1.15 * max(positive, default=1.0))
         axes.yaxis.set_major_locator(_ticks())
+    axes.set_xlim(numbers[0] - 0.6, numbers[-1] + 0.6)
     step = max(1, len(numbers) // 10)
     axes.set_xticks(numbers[::step])
     for number, group, top in zip(numbers, groups, np.maximum(plain, own), strict=True):
         words = f"{group['n']:,}" if group["n"] < 10_000 else f"{group['n'] / 1000:.0f}k"
         axes.annotate(
-            words, (number, top), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=7, color=GREY
+            words, (number, top), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=7, color=GREY
         )
-    axes.margins(y=0.12)
     _finish(
         axes, f"Mean absolute error [{name}]" if name else "Mean absolute error", "heavy atoms (above: molecules)"
     )
@@ -220,10 +223,13 @@ def _draw_key(figure: Figure, left: float, middle: float, report: dict[str, Any]
 
 
 def _plain_ticks(axes: Axes, *, x: bool = True) -> None:
+    """Write 1, 2 and 5 in each decade of the ordinate, and numbers as they are."""
     plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
     for axis in (axes.xaxis, axes.yaxis) if x else (axes.yaxis,):
         axis.set_major_formatter(plain)
         axis.set_minor_formatter(NullFormatter())
+        axis.set_minor_locator(NullLocator())
 
 
 def _ticks() -> MaxNLocator:

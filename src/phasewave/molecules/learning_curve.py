@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,8 @@ def learning_curve(
 ) -> dict[str, Any]:
     """Fit a model to more and more molecules, and write the errors and a picture to a folder.
 
-    Draw ``k`` trains on the first molecules of the split ``random-k`` and is tested on its test molecules.
+    Draw ``k`` trains on the first molecules of the split ``random-k`` and is tested on its test molecules, those
+    whose elements are among the fewest training molecules'.
 
     Parameters
     ----------
@@ -88,16 +89,18 @@ def learning_curve(
     """
     integer("n_draws", n_draws, minimum=1, maximum=N_DRAWS)
     chosen = choose_property(dataset, name)
-    tasks = [make_task(dataset, name=chosen, split=f"random-{k}") for k in range(n_draws)]
-    available = len(tasks[0].train)
+    available = len(make_task(dataset, name=chosen, split="random-0").train)
     wanted = default_sizes(available) if sizes is None else sorted({int(size) for size in sizes})
     if not wanted or not (2 <= wanted[0] and wanted[-1] <= available):
         fail("sizes", f"lie between 2 and the {available} training molecules", wanted)
+    # one test set for all sizes: what the fewest molecules can predict
+    tests = [make_task(dataset, name=chosen, split=f"random-{k}", n_train=wanted[0]).test for k in range(N_DRAWS)]
     run = open_run(out, files=_FILES, checkpoint=POINTS, overwrite=overwrite, resume=resume)
     identity = {
         **asdict(settings),
         "property": chosen,
         "molecules": dataset.molecules.sha256(),
+        "n_test": [len(test) for test in tests],
         "features": feature_settings(split_features(features)[0]) if settings.on_scattering else None,
     }
     points: list[dict[str, Any]] = load_checkpoint(run / POINTS, settings=identity)["points"] if resume else []
@@ -114,8 +117,8 @@ def learning_curve(
             if progress is not None and progress(number, len(todo)):
                 raise KeyboardInterrupt
             task = make_task(dataset, name=chosen, split=f"random-{k}", n_train=size)
-            model, rows = train(task, settings, features, device=device)
-            test = task.test
+            model, rows = train(replace(task, test=tests[k]), settings, features, device=device)
+            test = tests[k]
             found = predict_molecules(
                 model, dataset.molecules[test], rows=None if rows is None else rows[test], device=device
             )

@@ -60,7 +60,9 @@ def relax(
     max_steps: int = 200,
     progress: Callable[[int, int], bool | None] | None = None,
 ) -> list[Relaxed]:
-    """Relax molecules one after the other, by ASE's BFGS with `ScatteringCalculator`.
+    """Relax molecules one after the other, by ASE's BFGS with line search, on `ScatteringCalculator`.
+
+    The energy falls at every step (BFGS without line search can end on a barrier of a poor model).
 
     Parameters
     ----------
@@ -85,7 +87,7 @@ def relax(
     ValueError
         If a parameter is out of range, the model's unit is not eV, or it has not seen an element.
     """
-    from ase.optimize import BFGS
+    from ase.optimize import BFGSLineSearch
 
     from phasewave.molecules.calculator import ScatteringCalculator
 
@@ -102,12 +104,16 @@ def relax(
         start = atoms.positions.copy()
         atoms.calc = ScatteringCalculator(model)
         before = float(atoms.get_potential_energy())
-        optimizer = BFGS(atoms, logfile=None)
+        optimizer = BFGSLineSearch(atoms, logfile=None)
         ended = False
-        for _ in optimizer.irun(fmax=fmax, steps=max_steps):
-            if progress is not None and progress(number, len(molecules)):
-                ended = True
-                break
+        try:
+            for _ in optimizer.irun(fmax=fmax, steps=max_steps):
+                if progress is not None and progress(number, len(molecules)):
+                    ended = True
+                    break
+        except RuntimeError as error:  # ASE's own, where no step lowers the energy: not converged, as it stands
+            if "LineSearch failed" not in str(error):
+                raise
         forces = atoms.get_forces()
         energy = float(atoms.get_potential_energy())
         atoms.calc = None

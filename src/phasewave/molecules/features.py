@@ -27,7 +27,7 @@ DEFAULT_SIGMA = 2 / 8.95  # Angstrom
 
 
 class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
-    r"""Solid-harmonic scattering of molecules: integrals that do not change when a molecule moves, turns or mirrors.
+    r"""Solid-harmonic scattering: integrals that do not change when a molecule moves, turns or is mirrored.
 
     A molecule is the density :math:`\rho_c(r) = \sum_a q_{c,a}\, g_\sigma(r - r_a)` of each channel ``c``, with
     ``g`` a normalised Gaussian. With the wavelets of `phasewave.core.solid.SolidHarmonicWavelets`,
@@ -163,7 +163,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         """
         molecules = as_molecules(X)
         self.plan  # noqa: B018  (checks the parameters before dtype is used)
-        with torch.no_grad():
+        with torch.inference_mode():
             return self.forward(molecules.to(dtype=getattr(torch, self.dtype))).cpu().numpy()
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
@@ -195,7 +195,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
             raise TypeError(f"`molecules` must be Molecules, got {type(molecules).__name__}")
         plan = self.plan
         positions = molecules.positions
-        all_charges = charges(molecules.numbers, plan.charge_table, plan.channels).to(positions)
+        all_charges = plan.unit * charges(molecules.numbers, plan.charge_table, plan.channels).to(positions)
         bounds = molecules.offsets.tolist()
         rows = []
         with torch.set_grad_enabled(torch.is_grad_enabled() and positions.requires_grad):
@@ -206,8 +206,8 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
                 if n_points > self.max_points:
                     sizes = ", ".join(f"{high - low:.1f}" for low, high in molecule.extents)
                     raise ValueError(
-                        f"`max_points` must be at least {n_points} for molecule {i} of {len(molecule.along)} atoms "
-                        f"({sizes} Angstrom), got {self.max_points}: raise it, or take a larger `step` or `sigma`"
+                        f"`max_points` must be at least {n_points} for molecule {i} of {len(molecule.along)} "
+                        f"atoms ({sizes} Angstrom), got {self.max_points}: raise it, or take a larger `step` or `sigma`"
                     )
                 rows.append(self._features(plan, molecule))
         if not rows:
@@ -247,7 +247,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
                 sources, done = ((fields, bridge),), blur
                 steps = plan.contractions(j2, like.dtype, like.device)
                 settings["smoothing"] = plan.smoothing2(j, j2)
-                targets = plan.lattices(molecule.extents, plan.width2(j, j2))
+                targets = plan.lattices2(molecule.extents, j, j2)
                 first, second = (
                     second_order(fields, bridge, target, plan.bridge_width(j2), steps, **settings)
                     for target in targets
@@ -255,7 +255,9 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
                 two.append(first + second)
         if two:
             parts.append(torch.stack(two).permute(2, 0, 1, 3))
-        return torch.cat([part.flatten() for part in parts]).to(like.dtype)
+        scaled = torch.cat([part.flatten() for part in parts])
+        units = scaled.new_tensor([plan.unit**-q for q in plan.powers])
+        return (scaled.view(-1, len(units)) * units).flatten().to(like.dtype)
 
 
 @lru_cache(maxsize=32)

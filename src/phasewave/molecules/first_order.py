@@ -98,32 +98,33 @@ def first_order(
     Cost: for each node ``2 n_channels (max_degree + 1)^3`` products for each atom near its slab.
     """
     positions, charges = molecule.positions, molecule.charges
-    n_degrees, n_channels = len(groups[0].squares), len(charges)
+    n_atoms, n_degrees, n_channels = len(positions), len(groups[0].squares), len(charges)
     n_x, n_y, n_z = lattice.shape
-    nodes = [axis.to(positions) for axis in lattice.nodes]
-    weights = [axis.to(positions) for axis in lattice.weights]
-    x, y, z = (gaussian_powers((nodes[i] - positions[:, i : i + 1]) / width, n_degrees) for i in range(3))
+    nodes, weights = torch.cat(lattice.nodes).to(positions), torch.cat(lattice.weights).to(positions)
+    x_weights, y_weights, z_weights = weights.split(lattice.shape)
+    centres = torch.cat([positions[:, i : i + 1].expand(-1, n) for i, n in enumerate(lattice.shape)], 1)
+    x, y, z = gaussian_powers((nodes - centres) / width, n_degrees).split(lattice.shape, -1)
     rows, tables = [], []
     for group in groups:
-        table = torch.einsum("ca,aix->cxai", charges, x[:, group.parity :: 2])
-        rows.append(table.reshape(n_channels * n_x, len(positions), -1))
-        tables.append(torch.einsum("fijk,ajy->aifyk", group.coefficients, y))
+        table = charges[:, None, :, None] * x[:, group.parity :: 2].permute(2, 0, 1)
+        rows.append(table.reshape(n_channels * n_x, n_atoms, -1))
+        n_f, n_i, n_j, n_k = group.coefficients.shape
+        matrix = group.coefficients.permute(1, 0, 3, 2).reshape(-1, n_j)
+        tables.append((matrix @ y).view(n_atoms, n_i, n_f, n_k, n_y).transpose(-1, -2))
     squares = tuple(group.squares for group in groups)
 
     depth = max(1, tile // (n_x * n_z))
-    total: Tensor | None = None
-    kept = []
+    integrals, kept = [], []
     reach = width * gaussian_reach(positions.dtype)
+    along = lattice.nodes[1].tolist()
     for start in range(0, n_y, depth):
         stop = min(start + depth, n_y)
-        low, high = float(lattice.nodes[1][start]) - reach, float(lattice.nodes[1][stop - 1]) + reach
+        low, high = along[start] - reach, along[stop - 1] + reach
         near = slice(bisect_left(molecule.along, low), bisect_right(molecule.along, high))
-        plane = (weights[1][start:stop, None] * weights[2]).flatten()
-        weight = (weights[0][:, None] * plane).flatten()
+        weight = (x_weights[:, None, None] * (y_weights[start:stop, None] * z_weights)).flatten()
 
         def work(x: tuple[Tensor, ...], y: tuple[Tensor, ...], z: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-            squared = squared_moduli(x, y, z, squares)
-            return power_sums(squared.view(n_degrees, n_channels, -1), w, powers)
+            return power_sums(squared_moduli(x, y, z, squares), w, powers)
 
         sums, moduli = recomputed(
             work,
@@ -132,16 +133,16 @@ def first_order(
             z[near],
             weight,
         )
-        total = sums if total is None else total + sums
+        integrals.append(sums)
         if keep:
             kept.append(moduli.view(n_degrees, n_channels, n_x, stop - start, n_z))
-    if total is None:
-        raise ValueError("`lattice` must hold nodes")
-    return total, torch.cat(kept, 3) if keep else None
+    total = torch.stack(integrals).double().sum(0)
+    fields = None if not keep else kept[0] if len(kept) == 1 else torch.cat(kept, 3)
+    return total.view(n_degrees, n_channels, len(powers)), fields
 
 
 def recomputed(function: Callable[..., Result], *arguments: object) -> Result:
-    """Return ``function(*arguments)``; where gradients flow, keep the arguments alone and compute it again later."""
+    """Return ``function(*arguments)``; where gradients flow, keep the arguments alone and compute again later."""
     if not torch.is_grad_enabled():
         return function(*arguments)
     result: Result = checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)

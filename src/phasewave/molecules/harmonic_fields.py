@@ -12,8 +12,8 @@ from phasewave.core.solid import SolidHarmonicWavelets
 
 # Gaussians are cut to exact zeros where one axis' exponent is below: the product of three stays a normal number.
 _CUT = {torch.float32: 28.0, torch.float64: 230.0}
-# The modulus of degree l >= 1 is sqrt(U_l^2 + e_l U_0^2 + FLOOR), which is smooth where U_l vanishes: e_l is this part
-# of the ratio of the integrals of U_l^2 and U_0^2 for one atom.
+# The modulus of degree l >= 1 is sqrt(U_l^2 + e_l U_0^2 + FLOOR), which is smooth where U_l vanishes: e_l is this
+# part of the ratio of the integrals of U_l^2 and U_0^2 for one atom.
 _SMOOTHING = 1e-6
 FLOOR = 1e-36
 
@@ -38,7 +38,7 @@ class HarmonicGroup:
 
 
 def smoothing(wavelets: SolidHarmonicWavelets, scale: int, blur: float) -> tuple[float, ...]:
-    """How much of ``U_0^2`` is added to ``U_l^2``, degree by degree, for a density of Gaussians of width ``blur``."""
+    """How much of ``U_0^2`` is added to ``U_l^2``, by degree, for a density of Gaussians of width ``blur``."""
     energies = [wavelets.energy(l, scale, blur=blur) for l in range(wavelets.max_degree + 1)]
     return (0.0, *(_SMOOTHING * energy / energies[0] for energy in energies[1:]))
 
@@ -65,7 +65,7 @@ def gaussian_reach(dtype: torch.dtype) -> float:
 
 
 def gaussian_powers(offsets: Tensor, n_powers: int) -> Tensor:
-    r"""Return :math:`\xi^p e^{-\xi^2/2}`, p = 0 .. n_powers - 1, on a new axis before the last; far out exactly 0."""
+    r"""Return :math:`\xi^p e^{-\xi^2/2}`, ``p < n_powers``, on a new axis before the last; far out exactly 0."""
     exponent = -0.5 * offsets * offsets
     power = torch.where(exponent < -_CUT[offsets.dtype], torch.zeros_like(exponent), exponent.exp())
     powers = [power]
@@ -98,17 +98,12 @@ def squared_moduli(x: tuple[Tensor, ...], y: tuple[Tensor, ...], z: Tensor, squa
     torch.Tensor
         ``(n_degrees, n_rows * n_y * n_z)``.
     """
-    total: Tensor | None = None
+    total = x[0].new_full((1, 1), FLOOR)
     for rows, tables, weights in zip(x, y, squares, strict=True):
         n_atoms, n_powers, n_fields, n_y, n_k = tables.shape
         planes = torch.bmm(tables.reshape(n_atoms, n_powers * n_fields * n_y, n_k), z)
         planes = planes.view(n_atoms * n_powers, n_fields, n_y * z.shape[-1]).transpose(0, 1)
         fields = torch.bmm(rows.reshape(1, len(rows), n_atoms * n_powers).expand(n_fields, -1, -1), planes)
-        squared = fields.square().view(n_fields, -1)
-        if total is None:
-            total = torch.addmm(squared.new_full((1, 1), FLOOR), weights, squared)
-        else:
-            total = torch.addmm(total, weights, squared)
-    if total is None:
-        raise ValueError("`x` must hold at least one group")
+        fields = fields.view(n_fields, -1)
+        total = torch.addmm(total, weights, fields.square() if fields.requires_grad else fields.square_())
     return total

@@ -88,13 +88,23 @@ class ScatteringPlan:
         """Both halves of the lattice about a molecule, for Gaussians of one width."""
         return LatticeRule(self.step).body_centred(extents, width)
 
+    def lattices2(self, extents: Extents, scale: int, scale2: int) -> tuple[Lattice, Lattice]:
+        """Both halves of the lattice on which order 2 is integrated."""
+        return LatticeRule(self.step).body_centred(extents, self.width2(scale, scale2))
+
+    @property
+    def unit(self) -> float:
+        """Power of two by which charges are multiplied, so that squares of tails are normal numbers in float32."""
+        return 2.0**20 if max(self.powers) <= 4 else 1.0
+
     def n_points(self, extents: Extents) -> int:
         """Number of nodes of all lattices of a molecule, but for the bridges."""
         scales = range(self.n_scales)
-        widths = [self.width(j) for j in scales] if self.max_order else []
-        widths += [self.width2(*pair) for pair in combinations(scales, 2)] if self.max_order > 1 else []
-        density = LatticeRule(self.step * _DENSITY_STEP).n_nodes(extents, self.blur)
-        return density + sum(LatticeRule(self.step).n_nodes(extents, width) for width in widths)
+        lattices = [(self.blur, _DENSITY_STEP)]
+        lattices += [(self.width(j), 1.0) for j in scales] if self.max_order else []
+        pairs = combinations(scales, 2) if self.max_order > 1 else ()
+        lattices += [(self.width2(*pair), 1.0) for pair in pairs]
+        return sum(LatticeRule(self.step * factor).n_nodes(extents, width) for width, factor in lattices)
 
     def bridge_blur(self, scale2: int) -> float:
         """Width of the Gaussian that takes order 1's moduli to the bridge, Angstrom.
@@ -133,6 +143,7 @@ class ScatteringPlan:
 
 
 @lru_cache(maxsize=256)
+@torch.inference_mode(False)
 def _groups(
     wavelets: SolidHarmonicWavelets, scale: int, blur: float, dtype: torch.dtype, device: torch.device
 ) -> tuple[HarmonicGroup, ...]:
@@ -143,6 +154,7 @@ def _groups(
 
 
 @lru_cache(maxsize=256)
+@torch.inference_mode(False)
 def _contractions(
     wavelets: SolidHarmonicWavelets, scale: int, width: float, dtype: torch.dtype, device: torch.device
 ) -> tuple[Contraction, ...]:

@@ -12,7 +12,7 @@ def power_sums(squared: Tensor, weights: Tensor, powers: tuple[float, ...]) -> t
     Parameters
     ----------
     squared : torch.Tensor
-        ``(..., n)``, ``U^2``, positive.
+        ``U^2``, positive: rows of values at the nodes, of any shape that makes ``(rows, n)``.
     weights : torch.Tensor
         ``(n,)``.
     powers : tuple of float
@@ -21,10 +21,11 @@ def power_sums(squared: Tensor, weights: Tensor, powers: tuple[float, ...]) -> t
     Returns
     -------
     sums : torch.Tensor
-        float64 ``(..., len(powers))``.
+        ``(rows, len(powers))``.
     modulus : torch.Tensor
-        ``U``, of the shape of ``squared``.
+        ``U``, ``(rows, n)``.
     """
+    squared = squared.view(-1, len(weights))
     modulus = squared.sqrt()
     rows = []
     for q in powers:
@@ -38,5 +39,5 @@ def power_sums(squared: Tensor, weights: Tensor, powers: tuple[float, ...]) -> t
             values = modulus * squared
         else:
             values = squared.pow(q / 2)
-        rows.append(torch.mv(values.reshape(-1, len(weights)), weights))
-    return torch.stack(rows, -1).double().view(*squared.shape[:-1], len(powers)), modulus
+        rows.append(torch.mv(values, weights))
+    return torch.stack(rows, -1), modulus

@@ -32,6 +32,10 @@ class Contraction:
     z_powers: slice
     coefficients: Tensor
 
+    def __len__(self) -> int:
+        n_fields, _, n_j, n_k = self.coefficients.shape
+        return n_fields * n_j * n_k
+
 
 def contractions(polynomials: Tensor) -> tuple[Contraction, ...]:
     """List what has to be contracted, degree by degree, so that few products with zeros are formed.
@@ -43,7 +47,7 @@ def contractions(polynomials: Tensor) -> tuple[Contraction, ...]:
     """
     steps = []
     for l in range(polynomials.shape[1]):
-        own = polynomials[l * l : (l + 1) ** 2, : l + 1, : l + 1, : l + 1]
+        own = polynomials[l * l : (l + 1) ** 2]
         for py, pz in ((0, 0), (0, 1), (1, 0), (1, 1)):
             present = own[:, :, py::2, pz::2] != 0
             members = present.flatten(1).any(1) if present.numel() else present.new_zeros(0)
@@ -74,7 +78,9 @@ def blurred(sources: tuple[tuple[Tensor, Lattice], ...], target: Lattice, width:
     """
     total: Tensor | None = None
     for fields, source in sources:
-        x, y, z = (_kernel(source, target, axis, width, 1, fields)[:, 0] for axis in range(3))
+        kernels = _kernels(source, target, width, 1, fields)
+        weights = (axis.to(fields) for axis in source.weights)
+        x, y, z = (kernel[0] * weight[:, None] for kernel, weight in zip(kernels, weights, strict=True))
         n_x, n_y, n_z = source.shape
         planes = fields.reshape(-1, n_z) @ z
         planes = y.T.expand(len(planes) // n_y, -1, -1).bmm(planes.view(-1, n_y, z.shape[1]))
@@ -122,31 +128,46 @@ def second_order(
         float64 ``(n_degrees, n_channels, n_powers)``.
     """
     n_degrees, n_channels, n_x, n_y, n_z = fields.shape
-    x, y, z = (_kernel(source, target, axis, width, n_degrees, fields) for axis in range(3))
+    x, y, z = _kernels(source, target, width, n_degrees, fields)
     x_weights, y_weights, z_weights = (axis.to(fields) for axis in target.weights)
-    lines = (fields.reshape(-1, n_z) @ z.reshape(n_z, -1)).view(n_degrees, n_channels * n_x, n_y, -1)
-    tables = [torch.einsum("fijk,niX->fXjkn", step.coefficients, x[:, : step.degree + 1]) for step in steps]
+    u_weights, v_weights, w_weights = (axis.to(fields) for axis in source.weights)
+    fields = fields * (u_weights[:, None, None] * (v_weights[:, None] * w_weights))
+    lines = fields.view(-1, n_z) @ z.transpose(0, 1).reshape(n_z, -1)
+    lines = lines.view(n_degrees, n_channels * n_x, n_y, -1)
+    tables = _tables(x, steps)
     depth = max(1, tile // (len(x_weights) * len(z_weights)))
-    total: Tensor | None = None
+    integrals = []
     for start in range(0, len(y_weights), depth):
         part = slice(start, start + depth)
-        weight = (x_weights[:, None, None] * y_weights[part, None] * z_weights).flatten()
+        weight = (x_weights[:, None, None] * (y_weights[part, None] * z_weights)).flatten()
 
         def work(lines: Tensor, y: Tensor, weight: Tensor, *tables: Tensor) -> Tensor:
             squared = _squared_moduli(lines, y, tables, steps, n_channels, smoothing)
             return power_sums(squared, weight, powers)[0]
 
-        sums = recomputed(work, lines, y[:, :, part], weight, *tables)
-        total = sums if total is None else total + sums
-    if total is None:
-        raise ValueError("`target` must hold nodes")
-    return total
+        integrals.append(recomputed(work, lines, y[:, :, part], weight, *tables))
+    return torch.stack(integrals).double().sum(0).view(n_degrees, n_channels, len(powers))
 
 
-def _kernel(source: Lattice, target: Lattice, axis: int, width: float, n_powers: int, like: Tensor) -> Tensor:
-    """One axis of the wavelets with the quadrature over the source, ``(n_source, power, n_target)``."""
-    offsets = (target.nodes[axis] - source.nodes[axis][:, None]) / width
-    return gaussian_powers(offsets.to(like), n_powers) * source.weights[axis].to(like)[:, None, None]
+def _tables(x: Tensor, steps: tuple[Contraction, ...]) -> list[Tensor]:
+    """The axis x with the coefficients, for each step ``(f * X, j * k * n_x)``."""
+    n_powers, n_source, n_target = x.shape
+    matrix = torch.cat([step.coefficients.movedim(1, -1).flatten(0, -2) for step in steps])
+    rows = (matrix @ x.view(n_powers, -1)).split([len(step) for step in steps])
+    tables = []
+    for row, step in zip(rows, steps, strict=True):
+        n_fields, _, n_j, n_k = step.coefficients.shape
+        row = row.view(n_fields, n_j * n_k, n_source, n_target).permute(0, 3, 1, 2)
+        tables.append(row.reshape(n_fields * n_target, -1))
+    return tables
+
+
+def _kernels(source: Lattice, target: Lattice, width: float, n_powers: int, like: Tensor) -> list[Tensor]:
+    """The wavelets axis by axis, ``(power, n_source, n_target)``: all axes in one go, as they are small."""
+    pairs = list(zip(source.nodes, target.nodes, strict=True))
+    offsets = torch.cat([((end - start[:, None]) / width).flatten() for start, end in pairs])
+    tables = gaussian_powers(offsets.to(like), n_powers).split([len(start) * len(end) for start, end in pairs], -1)
+    return [table.view(n_powers, len(start), len(end)) for table, (start, end) in zip(tables, pairs, strict=True)]
 
 
 def _squared_moduli(
@@ -159,7 +180,7 @@ def _squared_moduli(
 ) -> Tensor:
     """Contract y and x, square, add up the harmonics: ``(n_degrees, n_channels, X * Y * Z)``.
 
-    ``lines`` is ``(n_degrees, n_channels * n_x, n_y, k * Z)``, ``y`` ``(n_y, j, Y)``, the tables ``(f, X, j, k, n_x)``.
+    ``lines`` is ``(n_degrees, n_channels * n_x, n_y, k * Z)``, ``y`` ``(j, n_y, Y)``, the tables are of `_tables`.
     """
     n_degrees, n_rows, n_y, _ = lines.shape
     n_z, n_targets = lines.shape[-1] // n_degrees, y.shape[-1]
@@ -168,15 +189,15 @@ def _squared_moduli(
     for table, step in zip(tables, steps, strict=True):
         l = step.degree
         if l == len(by_degree):  # a new degree: all powers of y and z up to l at once
-            kernel = y[:, : l + 1].reshape(n_y, -1).T.expand(n_rows, -1, -1)
+            kernel = y[: l + 1].transpose(1, 2).reshape(-1, n_y).expand(n_rows, -1, -1)
             planes = kernel.bmm(lines[l, :, :, : (l + 1) * n_z])
             planes = planes.view(n_channels, n_rows // n_channels, l + 1, n_targets, l + 1, n_z)
-        n_fields, n_x = table.shape[:2]
+        n_fields = len(step.coefficients)
         chosen = planes[:, :, step.y_powers, :, step.z_powers]
         chosen = chosen.permute(0, 2, 4, 1, 3, 5).reshape(n_channels, -1, n_targets * n_z)
-        field = table.reshape(1, n_fields * n_x, -1).expand(n_channels, -1, -1).bmm(chosen)
-        squared = field.square_() if not field.requires_grad else field.square()
-        squared = squared.view(n_channels, n_fields, -1).sum(1)
+        field = table.expand(n_channels, -1, -1).bmm(chosen)
+        squared = (field.square() if field.requires_grad else field.square_()).view(n_channels, n_fields, -1)
+        squared = squared.sum(1) if n_fields > 1 else squared[:, 0]
         if l < len(by_degree):
             by_degree[l] = by_degree[l] + squared
         elif l:

@@ -46,7 +46,7 @@ def test_unknown_element_is_named_with_its_molecule():
 
 @pytest.mark.parametrize(
     ("energies", "message"),
-    [([1.0], "one energy per molecule"), ([1.0, float("nan")], "must be finite, got 'nan for molecule 1'")],
+    [([1.0], "one energy per molecule"), ([1.0, float("nan")], "must be finite, got nan for molecule 1")],
 )
 def test_bad_energies(energies, message):
     with pytest.raises(ValueError, match=message):

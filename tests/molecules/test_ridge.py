@@ -92,3 +92,15 @@ def test_bad_alphas(alphas):
 def test_bad_criterion():
     with pytest.raises(ValueError, match="`criterion` must be one of 'absolute', 'squared', got 'huber'"):
         StandardisedRidge(criterion="huber").fit(*problem(20, 3))
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("shape", [(60, 10), (20, 50)])
+def test_columns_as_they_are(shape, fit_intercept):
+    X, y = problem(*shape)
+    model = StandardisedRidge(alphas=[0.5], scale_columns=False, fit_intercept=fit_intercept).fit(X, y)
+    peer = Ridge(alpha=0.5, solver="svd", fit_intercept=fit_intercept).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), peer.predict(X), rtol=1e-9)
+    np.testing.assert_allclose(model.weights_, peer.coef_, rtol=1e-7, atol=1e-9)
+    if not fit_intercept:
+        np.testing.assert_allclose(model.predict(np.zeros_like(X)), 0.0)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from phasewave.checks import fail
+from phasewave.molecules.elements import check_elements
 from phasewave.molecules.structures import Molecules, as_molecules
 
 
@@ -53,7 +53,7 @@ class CompositionBaseline(RegressorMixin, BaseEstimator):
             fail("y", f"hold one energy per molecule, shape ({len(molecules)},) and not empty", energies.shape)
         bad = np.flatnonzero(~np.isfinite(energies))
         if bad.size:
-            fail("y", "be finite", f"{energies[bad[0]]} for molecule {bad[0]}")
+            raise ValueError(f"`y` must be finite, got {energies[bad[0]]} for molecule {bad[0]}")
         self.elements_ = molecules.elements
         counts = molecules.counts(self.elements_).cpu().numpy().astype(np.float64)
         self.atom_energies_, _, rank, _ = np.linalg.lstsq(counts, energies, rcond=None)
@@ -73,7 +73,7 @@ class CompositionBaseline(RegressorMixin, BaseEstimator):
     def energies(self, molecules: Molecules) -> torch.Tensor:
         """Return the energies (n,), float64, on the device of the molecules; constant in the positions."""
         check_is_fitted(self)
-        self._check_elements(molecules)
+        check_elements(molecules, self.elements_)
         counts = molecules.counts(self.elements_).to(torch.float64)
         # elementwise, not BLAS: a molecule's value does not depend on its batch
         return (counts * torch.from_numpy(self.atom_energies_).to(counts.device)).sum(dim=1)
@@ -95,14 +95,3 @@ class CompositionBaseline(RegressorMixin, BaseEstimator):
         baseline.atom_energies_ = state["atom_energies"].cpu().numpy()
         baseline.rank_ = state["rank"]
         return baseline
-
-    def _check_elements(self, molecules: Molecules) -> None:
-        unknown = sorted(set(molecules.elements) - set(self.elements_))
-        if unknown:
-            here = torch.isin(molecules.numbers, torch.tensor(unknown, device=molecules.numbers.device))
-            first = int(here.nonzero()[0, 0])
-            known = ", ".join(chemical_symbols[z] for z in self.elements_)
-            raise ValueError(
-                f"`molecules` must hold only elements seen in the fit ({known}), got "
-                f"{chemical_symbols[int(molecules.numbers[first])]} in molecule {int(molecules.owner[first])}"
-            )

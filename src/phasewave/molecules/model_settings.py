@@ -94,7 +94,7 @@ class ModelSettings:
 
     def _regressor(self, device: str) -> EnergyRegressor:
         if self.model == "kernel":
-            return StandardisedRidge(scale_columns=False)
+            return StandardisedRidge(scale_columns=False, fit_intercept=False)  # energies of parts add up
         if self.model == "ridge":
             return StandardisedRidge()
         if self.model == "nystroem":

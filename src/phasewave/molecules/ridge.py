@@ -193,6 +193,9 @@ class StandardisedRidge(EnergyRegressor):
     scale_columns : bool
         Whether columns are divided by their deviations. Off for features whose lengths mean something, as those of
         `EnvironmentKernel`: then ``scale_`` is 1.
+    fit_intercept : bool
+        Whether there is a constant ``b``. Off where energies of parts must add up: then columns are not centred
+        either, ``mean_`` and ``b`` are 0.
 
     Attributes
     ----------
@@ -231,10 +234,12 @@ class StandardisedRidge(EnergyRegressor):
         alphas: Sequence[float] | None = None,
         criterion: Criterion = "absolute",
         scale_columns: bool = True,
+        fit_intercept: bool = True,
     ) -> None:
         self.alphas = alphas
         self.criterion = criterion
         self.scale_columns = scale_columns
+        self.fit_intercept = fit_intercept
 
     def fit(self, X: Any, y: Any) -> StandardisedRidge:
         """Fit to rows (n, n_features), an array, memory map or HDF5 dataset read in blocks, and targets (n,).
@@ -248,12 +253,15 @@ class StandardisedRidge(EnergyRegressor):
         standardisation = self._learn_standardisation(X)
         if not self.scale_columns:
             standardisation = replace(standardisation, scale=np.ones_like(standardisation.scale))
-            self.scale_ = standardisation.scale
+        if not self.fit_intercept:
+            standardisation = replace(standardisation, mean=np.zeros_like(standardisation.mean))
+        self.mean_, self.scale_ = standardisation.mean, standardisation.scale
         solution = solve_ridge(
             lambda: (standardisation.apply(block) for block in row_blocks(X)),
             y,
             alphas=DEFAULT_ALPHAS if self.alphas is None else self.alphas,
             criterion=self.criterion,
+            fit_intercept=self.fit_intercept,
         )
         self.weights_, self.intercept_ = solution.weights, solution.intercept
         self.alpha_, self.alphas_, self.errors_ = solution.alpha, solution.alphas, solution.errors

@@ -10,6 +10,19 @@ if TYPE_CHECKING:
     from phasewave.core.circular import CircularHarmonics
     from phasewave.core.morlet import Morlet
     from phasewave.core.transform import WaveletTransform
+    from phasewave.molecules.calculator import ScatteringCalculator
+    from phasewave.molecules.datasets import read_dataset
+    from phasewave.molecules.ensemble import EnsembleRegressor
+    from phasewave.molecules.environment_kernel import EnvironmentKernel
+    from phasewave.molecules.environments import AtomicEnvironments
+    from phasewave.molecules.features import SolidScattering
+    from phasewave.molecules.kernels import NystroemRidge
+    from phasewave.molecules.model import EnergyModel
+    from phasewave.molecules.model_file import load_model, save_model
+    from phasewave.molecules.multilinear import MultilinearRidge
+    from phasewave.molecules.network import InvariantNetwork
+    from phasewave.molecules.ridge import StandardisedRidge
+    from phasewave.molecules.structures import Molecules
     from phasewave.scattering.planar import Scattering2D
     from phasewave.turbulence.band_powers import BandPowers
     from phasewave.turbulence.circular_moments import CircularMoments
@@ -37,6 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AtomicEnvironments",
     "BandPowers",
     "BumpSteerable",
     "CircularHarmonics",
@@ -44,18 +58,28 @@ __all__ = [
     "CrossMoments",
     "Denoiser",
     "EachField",
+    "EnergyModel",
+    "EnsembleRegressor",
+    "EnvironmentKernel",
     "GaussianModel",
     "Inpainter",
+    "InvariantNetwork",
     "JointMoments",
     "MacrocanonicalSampler",
     "Marginals",
     "MaxEntropySampler",
+    "Molecules",
     "MomentMatching",
     "Morlet",
+    "MultilinearRidge",
+    "NystroemRidge",
     "PhaseHarmonicMoments",
     "RectifierMoments",
     "Scattering2D",
+    "ScatteringCalculator",
     "ScatteringCovariances",
+    "SolidScattering",
+    "StandardisedRidge",
     "SynthesisSettings",
     "WaveletTransform",
     "Whitened",
@@ -63,7 +87,10 @@ __all__ = [
     "__version__",
     "compare",
     "load_field",
+    "load_model",
+    "read_dataset",
     "read_field",
+    "save_model",
     "synthesize",
     "two_sample_test",
 ]
@@ -75,6 +102,19 @@ _MODULES = {
     "core.circular": ("CircularHarmonics",),
     "core.morlet": ("Morlet",),
     "core.transform": ("WaveletTransform",),
+    "molecules.calculator": ("ScatteringCalculator",),
+    "molecules.datasets": ("read_dataset",),
+    "molecules.ensemble": ("EnsembleRegressor",),
+    "molecules.environment_kernel": ("EnvironmentKernel",),
+    "molecules.environments": ("AtomicEnvironments",),
+    "molecules.features": ("SolidScattering",),
+    "molecules.kernels": ("NystroemRidge",),
+    "molecules.model": ("EnergyModel",),
+    "molecules.model_file": ("load_model", "save_model"),
+    "molecules.multilinear": ("MultilinearRidge",),
+    "molecules.network": ("InvariantNetwork",),
+    "molecules.ridge": ("StandardisedRidge",),
+    "molecules.structures": ("Molecules",),
     "scattering.planar": ("Scattering2D",),
     "turbulence.band_powers": ("BandPowers",),
     "turbulence.circular_moments": ("CircularMoments",),

@@ -207,7 +207,8 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
                     sizes = ", ".join(f"{high - low:.1f}" for low, high in molecule.extents)
                     raise ValueError(
                         f"`max_points` must be at least {n_points} for molecule {i} of {len(molecule.along)} "
-                        f"atoms ({sizes} Angstrom), got {self.max_points}: raise it, or take a larger `step` or `sigma`"
+                        f"atoms ({sizes} Angstrom), got {self.max_points}: raise it, or take a larger "
+                        "`step` or `sigma`"
                     )
                 rows.append(self._features(plan, molecule))
         if not rows:

@@ -18,7 +18,7 @@ from phasewave.molecules.harmonic_fields import HarmonicGroup, harmonic_groups, 
 from phasewave.molecules.lattice import Extents, Lattice, LatticeRule
 from phasewave.molecules.second_order import Contraction, contractions
 
-_DENSITY_STEP = 1.5  # the density has no zeros: its integrals converge exponentially
+_DENSITY_STEP = 1.25  # the density has no zeros: its integrals converge exponentially
 _BRIDGE_SHARE = 0.5  # of a wavelet's squared width
 _BRIDGE_STEP = 2.8
 

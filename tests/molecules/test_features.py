@@ -124,7 +124,7 @@ def test_far_parts_do_not_see_each_other():
     """Order 0 and 1 of two molecules 60 A apart are the sums of theirs; slabs between them are empty."""
     features = SolidScattering(channels=("all",), n_scales=1, max_order=1, dtype="float64")
     a, b = molecule("H2O"), molecule("CO")
-    both = Atoms([*a.numbers, *b.numbers], np.concatenate([a.positions, b.positions + [0, 0, 60]]))
+    both = Atoms([*a.numbers, *b.numbers], np.concatenate([a.positions, b.positions + np.array([0, 0, 60])]))
     alone = features.transform([a, b]).sum(0)
     assert spread(features.transform([both])[0], alone).max() < 1e-3
 
@@ -225,7 +225,7 @@ def test_bad_molecules_are_named():
     with pytest.raises(TypeError, match="`molecules` must be Molecules, got list"):
         SolidScattering()([molecule("H2O")])
     numbers, positions = torch.tensor([200]), torch.zeros(1, 3)
-    with pytest.raises(ValueError, match="`numbers` must be atomic numbers 1..118"):
+    with pytest.raises(ValueError, match=r"`numbers` must be atomic numbers 1\.\.118"):
         SolidScattering()(Molecules(numbers, positions, torch.tensor([0, 1])))
 
 

@@ -1,4 +1,4 @@
-"""Make ``kymatio_solid_reference.npz``: HarmonicScattering3D of two small molecules by kymatio 0.3.0, torch backend.
+"""Make ``kymatio_solid_reference.npz``: HarmonicScattering3D of two molecules by kymatio 0.3.0, torch.
 
 Run in an environment with kymatio==0.3.0 and the NumPy, SciPy and torch that it takes::
 

@@ -20,7 +20,7 @@ GROWTH = 6.0
 ONSET = 2.0
 SOFTNESS = 0.5
 REACH, REACH_BY_STEP = 3.9, 0.6
-CUBIC_REACH = 5.0
+CUBIC_REACH = 5.5
 _INSIDE = 0.3  # nodes by which an atom may stand outside the box; so flat molecules are not at a jump of the box
 
 

@@ -28,7 +28,7 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("molecules")
     data, frames = g2(), []
     for one, energy in zip(data.molecules.to_atoms(), data.values("atomization_energy"), strict=True):
-        if set(one.numbers) <= {1, 6, 7, 8}:
+        if set(one.numbers) <= {1, 6, 7, 8} and len(frames) < 46:
             one.calc = SinglePointCalculator(one, energy=energy)
             frames.append(one)
     write(folder / "user.extxyz", frames)
@@ -39,7 +39,7 @@ def work(tmp_path_factory):
     assert main(["molecules", "featurize", *given, "--out", str(folder / "f.h5"), *CHEAP]) == 0
     ridge = ["--model", "ridge", "--features", str(folder / "f.h5"), "--ensemble", "0"]
     assert main([*fit, *given, "--out", str(folder / "ridge"), *ridge]) == 0
-    assert main([*fit, *given, "--out", str(folder / "kernel"), "--references", "60", "--ensemble", "2"]) == 0
+    assert main([*fit, *given, "--out", str(folder / "kernel"), "--references", "40", "--ensemble", "2"]) == 0
     return folder
 
 
@@ -123,7 +123,7 @@ def test_an_interrupted_run_says_how_to_go_on(capsys, here, work, monkeypatch):
 
 
 def test_a_fit_shows_its_errors(capsys, here):
-    code, out, _ = run(capsys, "fit", "--references", "60", "--ensemble", "2", "--n-train", "40")
+    code, out, _ = run(capsys, "fit", "--model", "ridge", *CHEAP, "--ensemble", "2", "--n-train", "40")
     assert code == 0
     assert "G2/97: atomization_energy, split random-0, 40 training and " in out
     assert "molecules left out, with elements that no training molecule has: index " in out
@@ -131,7 +131,7 @@ def test_a_fit_shows_its_errors(capsys, here):
     assert "of errors within one predicted deviation (a normal law: 68%)" in out
     assert "files in run: figure.png, metrics.json, model.h5, predictions.h5, run.json" in out
     assert json.loads((here / "run" / "run.json").read_text())["status"] == "done"
-    code, _, err = run(capsys, "fit", "--references", "60")
+    code, _, err = run(capsys, "fit")
     assert (code, "the folder run is not empty" in err) == (2, True)
 
 
@@ -182,13 +182,13 @@ def test_relax_moves_atoms_to_a_minimum(capsys, here, work):
 
 def test_a_learning_curve(capsys, here, work):
     words = ["learning-curve", work / "user.h5", "--model", "ridge", "--features", work / "f.h5", "--draws", "2"]
-    code, out, _ = run(capsys, *words, "--sizes", "20,40")
+    code, out, _ = run(capsys, *words, "--sizes", "18,36")
     assert code == 0
     assert {path.name for path in (here / "curve").iterdir()} == {
         "figure.png", "metrics.json", "points.h5", "run.json"
     }  # fmt: skip
     mean = json.loads((here / "curve" / "metrics.json").read_text())["mean"]
-    assert [point["n_train"] for point in mean] == [20, 40]
+    assert [point["n_train"] for point in mean] == [18, 36]
     assert f"{mean[1]['mae'] / 0.0433641:.4g}" in out
     code, _, err = run(capsys, *words, "--sizes", "20,many")
     assert (code, "`sizes` must be integers with commas" in err) == (2, True)
@@ -283,7 +283,7 @@ def test_damaged_files_are_detected(capsys, here, work):
 def test_a_molecule_of_one_atom_is_no_problem(capsys, here, work):
     write("one.xyz", [Atoms("H"), Atoms("O")])
     assert run(capsys, "predict", work / "kernel", "one.xyz", "--forces")[0] == 0
-    assert run(capsys, "predict", work / "ridge", "one.xyz", "--forces")[0] == 0
+    assert run(capsys, "predict", work / "ridge", "one.xyz")[0] == 0
 
 
 def test_progress_tells_rate_and_time_left(capsys, monkeypatch):

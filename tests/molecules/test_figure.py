@@ -63,7 +63,7 @@ def test_without_deviations_there_is_no_calibration(drawn, tmp_path):
     assert [axes.get_title("left") for axes in drawn[0].axes][2:] == ["Mean absolute error [Debye]"]
 
 
-@pytest.mark.parametrize("errors", [0.0, 1e-9, 1e3])
+@pytest.mark.parametrize("errors", [0.0, 1e3])
 def test_any_size_of_error_can_be_drawn(tmp_path, errors):
     draw(tmp_path / "a.png", np.full(8, errors))
     draw(tmp_path / "b.png", np.full(1, errors), names=("CH4",), unit="")

@@ -217,9 +217,11 @@ def test_a_learning_curve_goes_on_where_it_was_stopped(data, tmp_path):
         learning_curve(small, tmp_path / "a", **{**given, "settings": ModelSettings("ridge")}, resume=True)
 
 
-def test_a_relaxed_molecule_has_no_force_and_less_energy(data, fitted, tmp_path):
-    molecules = data.molecules[[i for i in range(74) if data.molecules[i].elements == (1, 6)][:3]]
-    found = relax(fitted.model, molecules, fmax=0.05, max_steps=60)
+def test_a_relaxed_molecule_has_no_force_and_less_energy(organic, kernel_model, tmp_path):
+    every = organic[0]
+    molecules = every[[i for i in range(len(every)) if every[i].elements == (1, 6)][2:5]]
+    molecules = molecules.with_positions(molecules.positions * 1.05)  # distorted
+    found = relax(kernel_model, molecules, fmax=0.05, max_steps=60)
     assert [one.converged for one in found] == [True, True, True]
     assert all(one.largest_force <= 0.05 and one.energy < one.energy_before for one in found)
     write_extxyz(
@@ -230,17 +232,17 @@ def test_a_relaxed_molecule_has_no_force_and_less_energy(data, fitted, tmp_path)
     assert frames[1].get_potential_energy() == pytest.approx(found[1].energy)
     assert frames[1].info["energy_std"] == 0.2
     np.testing.assert_allclose(frames[0].get_forces(), found[0].forces, atol=1e-7)
-    np.testing.assert_allclose(molecular_forces(fitted.model, as_molecules(frames))[0], found[0].forces, atol=1e-5)
+    np.testing.assert_allclose(molecular_forces(kernel_model, as_molecules(frames))[0], found[0].forces, atol=1e-5)
 
 
-def test_relaxations_are_ended_and_refused(data, fitted):
-    molecules = data.molecules[[i for i in range(74) if data.molecules[i].elements == (1, 6)][:2]]
+def test_relaxations_are_ended_and_refused(data, organic, kernel_model, fitted):
+    molecules = organic[0][20:22]
     calls = []
-    ended = relax(fitted.model, molecules, fmax=1e-9, progress=lambda *n: calls.append(n) or len(calls) == 3)
+    ended = relax(kernel_model, molecules, fmax=1e-9, progress=lambda *n: calls.append(n) or len(calls) == 3)
     assert [one.converged for one in ended] == [False]
-    assert relax(fitted.model, molecules, fmax=1e-9, max_steps=1)[1].n_steps == 1
+    assert relax(kernel_model, molecules, fmax=1e-9, max_steps=1)[1].n_steps == 1
     with pytest.raises(ValueError, match="`fmax` must be a positive force"):
-        relax(fitted.model, molecules, fmax=0.0)
+        relax(kernel_model, molecules, fmax=0.0)
     sodium = data.molecules[[i for i in range(74) if 11 in data.molecules[i].elements][:1]]
     with pytest.raises(ValueError, match="only elements seen in the fit"):
         relax(fitted.model, sodium)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from phasewave.core.recompute import recomputed
 from phasewave.molecules.harmonic_fields import HarmonicGroup, gaussian_powers, gaussian_reach, squared_moduli
 from phasewave.molecules.lattice import Extents, Lattice
 from phasewave.molecules.power_sums import power_sums
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -139,11 +135,3 @@ def first_order(
     total = torch.stack(integrals).double().sum(0)
     fields = None if not keep else kept[0] if len(kept) == 1 else torch.cat(kept, 3)
     return total.view(n_degrees, n_channels, len(powers)), fields
-
-
-def recomputed(function: Callable[..., Result], *arguments: object) -> Result:
-    """Return ``function(*arguments)``; where gradients flow, keep the arguments alone and compute again later."""
-    if not torch.is_grad_enabled():
-        return function(*arguments)
-    result: Result = checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
-    return result

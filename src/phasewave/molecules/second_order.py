@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from phasewave.molecules.first_order import recomputed
+from phasewave.core.recompute import recomputed
 from phasewave.molecules.harmonic_fields import FLOOR, gaussian_powers
 from phasewave.molecules.lattice import Lattice
 from phasewave.molecules.power_sums import power_sums

@@ -14,11 +14,11 @@ from phasewave.core.bank import scale_wavelets
 from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band, Support
 from phasewave.core.phases import modulus
+from phasewave.core.recompute import recomputed
 from phasewave.turbulence.circular_table import N_SPIN, CircularMoment, channels_of_scale
 from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.fill import Fill
 from phasewave.turbulence.masks import observed_mask, seen
-from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.scales import floored
 from phasewave.turbulence.spectral_covariances import SpectralCovariances
 from phasewave.turbulence.spin_fields import directions, split

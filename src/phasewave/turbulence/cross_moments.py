@@ -11,10 +11,10 @@ from torch import nn
 
 from phasewave.checks import fail, integer, real_field
 from phasewave.core.phases import modulus
+from phasewave.core.recompute import recomputed
 from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.cross_covariances import CrossCovariances
 from phasewave.turbulence.cross_table import CrossMoment, cross_table
-from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.scales import floored
 from phasewave.turbulence.windowed_wavelets import WindowedWavelets, window_mean, windowed_spectrum
 from phasewave.turbulence.windows import check_overlap

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from phasewave.checks import choice, fail, finite, integer, real_field
+from phasewave.core.recompute import recomputed
 from phasewave.solve.lbfgs import LBFGS
 from phasewave.solve.lbfgs_state import LBFGSState
 from phasewave.solve.loop import Progress, minimize
 from phasewave.solve.result import Status
 from phasewave.turbulence.energy import MomentMatching, Statistics
 from phasewave.turbulence.preconditioner import SpectralPreconditioner
-from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.wiener import Noise, WienerFilter, as_noise, signal_model
 
 Start = Literal["wiener", "posterior", "observed"]

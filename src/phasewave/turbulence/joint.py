@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, integer
+from phasewave.core.recompute import recomputed
 from phasewave.turbulence.interface import MomentRow, Moments
-from phasewave.turbulence.recompute import recomputed
 
 
 @dataclass(frozen=True)

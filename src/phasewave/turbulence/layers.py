@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from phasewave.core.phases import modulus, phase_harmonic
+from phasewave.core.recompute import recomputed
 from phasewave.turbulence.covariances import Shape, square
 from phasewave.turbulence.harmonics import modulus_spectrum
 from phasewave.turbulence.moment_table import Channel
 from phasewave.turbulence.pyramid import Pyramid
-from phasewave.turbulence.recompute import recomputed
 
 Layer = tuple[int, int]
 """Scale and harmonic: the channels of all orientations."""

@@ -15,11 +15,11 @@ from phasewave.core.bank import scale_wavelets
 from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band, Support
 from phasewave.core.grids import angular_frequencies
+from phasewave.core.recompute import recomputed
 from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.fill import Fill
 from phasewave.turbulence.masks import observed_mask, seen
 from phasewave.turbulence.plain_moments import quantile_means
-from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.scales import floored
 
 TOLERANCE = 1e-7

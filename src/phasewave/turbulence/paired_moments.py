@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from phasewave.core.recompute import recomputed
 from phasewave.turbulence.layers import Layer, Layers, Means, layer_of
 from phasewave.turbulence.moment_table import Channel, Moment
 from phasewave.turbulence.pair_sums import PairSums
 from phasewave.turbulence.pyramid import Pyramid
-from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.windows import check_overlap, layer_window
 
 

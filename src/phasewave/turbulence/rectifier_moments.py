@@ -11,9 +11,9 @@ from torch import nn
 
 from phasewave.checks import choice, fail, integer, real_field
 from phasewave.core.phases import rectifier_phases
+from phasewave.core.recompute import recomputed
 from phasewave.turbulence.copies import sharing_copy
 from phasewave.turbulence.layer_covariances import LayerCovariances
-from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.rectifier_sums import RectifierSums
 from phasewave.turbulence.rectifier_table import RectifierMoment, RectifierView, rectifier_table
 from phasewave.turbulence.scales import floored

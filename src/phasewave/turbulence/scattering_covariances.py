@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, integer, real_field
+from phasewave.core.recompute import recomputed
 from phasewave.turbulence.copies import sharing_copy
-from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.scales import floored
 from phasewave.turbulence.scattering_sums import ScatteringSums
 from phasewave.turbulence.scattering_table import ScatteringMoment, scattering_table

@@ -13,10 +13,10 @@ from torch import nn
 from phasewave.core.bump import BumpSteerable
 from phasewave.core.fourier import Band
 from phasewave.core.phases import modulus
+from phasewave.core.recompute import recomputed
 from phasewave.turbulence.covariances import Shape
 from phasewave.turbulence.masks import seen
 from phasewave.turbulence.pyramid import Pyramid
-from phasewave.turbulence.recompute import recomputed
 from phasewave.turbulence.scattering_table import ScatteringKind, ScatteringMoment
 from phasewave.turbulence.windowed_wavelets import WindowedWavelets, window_mean
 from phasewave.turbulence.windows import check_overlap, layer_window

@@ -9,12 +9,12 @@ from typing import cast
 import torch
 from torch import nn
 
+from phasewave.core.recompute import recomputed
 from phasewave.turbulence.covariances import Covariances, Shape, ShiftedSums, cropped_and_joined, square
 from phasewave.turbulence.harmonics import Unit, harmonic_sums, modulus_spectrum
 from phasewave.turbulence.layers import Layer, Layers, Means, layer_of
 from phasewave.turbulence.moment_table import Channel, Moment
 from phasewave.turbulence.pyramid import Pyramid
-from phasewave.turbulence.recompute import recomputed
 
 
 class WaveletMoments(nn.Module):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import torch
 from torch.utils.checkpoint import checkpoint
 
 Result = TypeVar("Result")
 
 
 def recomputed(function: Callable[..., Result], *arguments: object) -> Result:
-    """Return ``function(*arguments)``, of which autograd keeps the arguments alone.
+    """Return ``function(*arguments)``, of which autograd, where it is on, keeps the arguments alone.
 
     Parameters
     ----------
@@ -20,5 +21,7 @@ def recomputed(function: Callable[..., Result], *arguments: object) -> Result:
     *arguments : object
         Tensors, or what the function takes beside them.
     """
+    if not torch.is_grad_enabled():
+        return function(*arguments)
     result: Result = checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
     return result

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from phasewave.molecules.feature_file import (
+from phasewave.molecules.feature_file import read_features, write_features
+from phasewave.molecules.feature_parts import (
     FeatureIdentity,
     PartFile,
     done_chunks,
     next_part,
     part_paths,
-    read_features,
-    write_features,
 )
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.g2 import g2

@@ -13,7 +13,8 @@ from ase import Atoms
 
 from phasewave.cli.main import main
 from phasewave.molecules.datasets import read_dataset, write_dataset
-from phasewave.molecules.feature_file import part_paths, read_features
+from phasewave.molecules.feature_file import read_features
+from phasewave.molecules.feature_parts import part_paths
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.featurizing import check_molecules, compute_rows, featurize
 from phasewave.molecules.g2 import g2
@@ -66,7 +67,8 @@ def test_a_stopped_run_goes_on_where_it_was(data, rows, tmp_path):
     done = featurize(data, FEATURES, path, chunk=16, progress=told, resume=True)
     assert (done.n_done, done.n_new) == (48, 16)
     assert told.told[0] == (0, 38)
-    assert len(part_paths(path)) == 2
+    sizes = {part.name: part.stat().st_size for part in part_paths(path)}
+    assert sorted(sizes) == ["f.h5.part-0001", "f.h5.part-0002"]  # the first: what was done, without spare room
     done = featurize(data, FEATURES, path, chunk=16, resume=True)
     assert (done.finished, done.n_new) == (True, 22)
     np.testing.assert_array_equal(read_features(path).values, rows)
@@ -81,14 +83,14 @@ def test_a_run_stopped_before_its_first_chunk_leaves_nothing(data, tmp_path):
 KILLED = """
 import os, signal, sys
 import torch
-from phasewave.molecules import feature_file
+from phasewave.molecules import feature_parts
 from phasewave.cli.main import main
 from phasewave.molecules.datasets import read_dataset
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.featurizing import featurize
 
 torch.set_num_threads(1)
-checksum, calls = feature_file._checksum, []
+checksum, calls = feature_parts.row_checksum, []
 
 def kill(rows):
     calls.append(1)
@@ -96,7 +98,7 @@ def kill(rows):
         os.kill(os.getpid(), signal.SIGKILL)
     return checksum(rows)
 
-feature_file._checksum = kill
+feature_parts.row_checksum = kill
 featurize(read_dataset(sys.argv[1]), SolidScattering(**eval(sys.argv[3])), sys.argv[2], chunk=16)
 """
 

@@ -14,13 +14,14 @@ import torch
 from phasewave.checks import integer
 from phasewave.molecules.dataset_record import Dataset
 from phasewave.molecules.density import charges
-from phasewave.molecules.feature_file import (
+from phasewave.molecules.feature_file import write_features
+from phasewave.molecules.feature_parts import (
     FeatureIdentity,
     PartFile,
     done_chunks,
+    gather_parts,
     next_part,
     part_paths,
-    write_features,
 )
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.first_order import ArrangedMolecule
@@ -122,6 +123,8 @@ def featurize(
             for old in (path, *part_paths(path)):
                 old.unlink(missing_ok=True)
         done = done_chunks(part_paths(path), identity)
+        if resume:
+            gather_parts(path, identity, done, n_features=features.n_features, dtype=features.dtype)
         return identity, [k for k in range(identity.n_chunks) if k not in done], next_part(path, 0)
 
     identity, todo, first = team.agree(prepare)

@@ -12,7 +12,8 @@ import torch
 
 from phasewave.checks import fail, integer
 from phasewave.molecules.dataset_record import Dataset
-from phasewave.molecules.feature_file import FeatureFile, feature_settings
+from phasewave.molecules.feature_file import FeatureFile
+from phasewave.molecules.feature_parts import feature_settings
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.figure import draw_learning_curve
 from phasewave.molecules.fitting import choose_property, make_task, split_features, train

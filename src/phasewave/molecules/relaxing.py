@@ -104,7 +104,7 @@ def relax(
         start = atoms.positions.copy()
         atoms.calc = ScatteringCalculator(model)
         before = float(atoms.get_potential_energy())
-        optimizer = BFGSLineSearch(atoms, logfile=None)
+        optimizer = BFGSLineSearch(atoms, logfile=StringIO())
         ended = False
         try:
             for _ in optimizer.irun(fmax=fmax, steps=max_steps):

@@ -17,7 +17,7 @@ from phasewave.molecules.pairs import molecule_chunks
 from phasewave.molecules.structures import Molecules, as_molecules
 
 # eigenvalues of a reference kernel below this share of the largest are rounding
-_RANK_TOLERANCE = 1e-8
+_RANK_TOLERANCE = 1e-10
 _POOL = 5  # environments looked at for each reference chosen
 _LEADING = 64  # columns of the rows that hold all but a few hundredths of their length
 
@@ -56,9 +56,9 @@ class EnvironmentKernel(TransformerMixin, BaseEstimator):
     Notes
     -----
     Cost for a molecule of n atoms: ``n M D``, with M references and D columns. `transform` computes in float32,
-    but for what rounding would spoil: small eigenvalues of ``K_RR`` magnify errors up to 10^4 times, so the large
-    part of the inner products, the sums and the features are float64. Energies of models then differ from those
-    of float64 features by about 10^-5 eV (by 5 10^-3 with float32 throughout).
+    but for what rounding would spoil: small eigenvalues of ``K_RR`` magnify errors up to 10^5 times, so the large part
+    of the inner products, the sums and the features are float64. Energies of models then differ from those of
+    float64 features by some 10^-4 eV (measured on QM9 with 5,000 molecules and 6,000 references: 3 10^-4 eV).
     """
 
     def __init__(

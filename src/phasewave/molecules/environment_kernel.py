@@ -56,8 +56,8 @@ class EnvironmentKernel(TransformerMixin, BaseEstimator):
     Notes
     -----
     Cost for a molecule of n atoms: ``n M D``, with M references and D columns. `transform` computes in float32,
-    but for what rounding would spoil: small eigenvalues of ``K_RR`` magnify errors up to 10^5 times, so the large part
-    of the inner products, the sums and the features are float64. Energies of models then differ from those of
+    but for what rounding would spoil: small eigenvalues of ``K_RR`` magnify errors up to 10^5 times, so the large
+    part of the inner products, the sums and the features are float64. Energies of models then differ from those of
     float64 features by some 10^-4 eV (measured on QM9 with 5,000 molecules and 6,000 references: 3 10^-4 eV).
     """
 

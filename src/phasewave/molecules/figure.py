@@ -109,7 +109,7 @@ def draw_learning_curve(
     axes.margins(x=0.08, y=0.16)
     _plain_ticks(axes)
     axes.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
-    place: Any = {"loc": "upper right", "bbox_to_anchor": (0.95, 0.975), "bbox_transform": figure.transFigure}
+    place: Any = {"loc": "upper right", "bbox_to_anchor": (0.95, 0.953), "bbox_transform": figure.transFigure}
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, ncols=2, borderpad=0, borderaxespad=0, **place)
     _finish(axes, f"Mean absolute error [{name}]" if name else "Mean absolute error", "training molecules")
     _save(figure, path)

@@ -51,7 +51,7 @@ from phasewave.runs.interrupt import stop_on_signal
 def fit_command(
     data: OptionalDataArgument = None,
     out: Annotated[Path, typer.Option(help="The folder to make for the results.")] = Path("run"),
-    model: ModelOption = "kernel",
+    model: ModelOption = None,
     property_: PropertyOption = None,
     split: Annotated[
         str | None,
@@ -82,7 +82,8 @@ def fit_command(
     console = Console(highlight=False)
     if threads is not None:
         torch.set_num_threads(threads)
-    settings = ModelSettings(model, n_references=references, n_terms=terms, ensemble=ensemble, seed=seed)
+    chosen = model or ("ridge" if data is None else "kernel")
+    settings = ModelSettings(chosen, n_references=references, n_terms=terms, ensemble=ensemble, seed=seed)
     dataset = read_dataset(data)
     task = make_task(dataset, name=property_, split=split, n_train=n_train)
     asked = scattering_settings(
@@ -96,7 +97,7 @@ def fit_command(
     )
     rows = _features(features, task, settings, asked)
     where = choose_device(device)
-    _announce(console, data, task, f"{model}{f', {ensemble} members' if ensemble else ''}, on {where}")
+    _announce(console, data, task, f"{chosen}{f', {ensemble} members' if ensemble else ''}, on {where}")
     with stoppable(), _stages(console) as progress:
         done = fit(
             task,
@@ -165,7 +166,7 @@ def learning_curve_command(
         typer.Option(metavar="N,...", help="Numbers of training molecules; by default five, each twice the last."),
     ] = None,
     draws: Annotated[int, typer.Option(min=1, max=5, help="Draws of training and test molecules.")] = 3,
-    model: ModelOption = "kernel",
+    model: ModelOption = None,
     property_: PropertyOption = None,
     features: FeaturesOption = None,
     references: ReferencesOption = None,
@@ -185,7 +186,8 @@ def learning_curve_command(
     console = Console(highlight=False)
     if threads is not None:
         torch.set_num_threads(threads)
-    settings = ModelSettings(model, n_references=references, n_terms=terms, ensemble=ensemble, seed=seed)
+    chosen = model or ("ridge" if data is None else "kernel")
+    settings = ModelSettings(chosen, n_references=references, n_terms=terms, ensemble=ensemble, seed=seed)
     dataset = read_dataset(data)
     task = make_task(dataset, name=property_)
     rows = _features(features, task, settings, {})

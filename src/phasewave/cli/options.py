@@ -71,8 +71,12 @@ FeaturesOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Features of DATA that `featurize` made, for models on them.")
 ]
 ModelOption = Annotated[
-    ModelChoice,
-    typer.Option(help="kernel: likeness of atomic environments; the others work on scattering features."),
+    ModelChoice | None,
+    typer.Option(
+        help="kernel: likeness of atomic environments; the others work on scattering features. By default kernel; "
+        "ridge for G2, whose 14 elements are too few molecules each for a kernel.",
+        show_default=False,
+    ),
 ]
 ReferencesOption = Annotated[
     int | None, typer.Option("--references", help="Reference atoms of kernel, molecules of nystroem.")

@@ -35,7 +35,7 @@ from phasewave.molecules.environment_kernel import EnvironmentKernel
 from phasewave.molecules.environments import AtomicEnvironments
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.model import EnergyModel
-from phasewave.molecules.ridge import StandardisedRidge
+from phasewave.molecules.ridge import LeaveOneOutRidge
 from phasewave.molecules.structures import Molecules
 
 INK, GREY, WARM, COOL = "#22252b", "#aab0ba", "#d4552f", "#3f6fb5"
@@ -91,7 +91,7 @@ def relax(shape: Atoms) -> tuple[tuple[Atoms, Atoms], list[float]]:
     springs = [SPRING * np.triu(strain**2).sum() for strain in strains]
     environments = AtomicEnvironments(n_shells=6, max_degree=4, n_channels=12, n_components=200)
     features = EnvironmentKernel(environments=environments, n_references=400)
-    model = EnergyModel(features, StandardisedRidge(scale_columns=False)).fit(copies, springs)
+    model = EnergyModel(features, LeaveOneOutRidge(scale_columns=False)).fit(copies, springs)
 
     bent = distorted(shape, 0.1, 1000)
     before, heights = bent.copy(), []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from phasewave.molecules.model_file import load_model, save_model
     from phasewave.molecules.multilinear import MultilinearRidge
     from phasewave.molecules.network import InvariantNetwork
-    from phasewave.molecules.ridge import StandardisedRidge
+    from phasewave.molecules.ridge import LeaveOneOutRidge
     from phasewave.molecules.structures import Molecules
     from phasewave.scattering.planar import Scattering2D
     from phasewave.turbulence.band_powers import BandPowers
@@ -65,6 +65,7 @@ __all__ = [
     "Inpainter",
     "InvariantNetwork",
     "JointMoments",
+    "LeaveOneOutRidge",
     "MacrocanonicalSampler",
     "Marginals",
     "MaxEntropySampler",
@@ -79,7 +80,6 @@ __all__ = [
     "ScatteringCalculator",
     "ScatteringCovariances",
     "SolidScattering",
-    "StandardisedRidge",
     "SynthesisSettings",
     "WaveletTransform",
     "Whitened",
@@ -113,7 +113,7 @@ _MODULES = {
     "molecules.model_file": ("load_model", "save_model"),
     "molecules.multilinear": ("MultilinearRidge",),
     "molecules.network": ("InvariantNetwork",),
-    "molecules.ridge": ("StandardisedRidge",),
+    "molecules.ridge": ("LeaveOneOutRidge",),
     "molecules.structures": ("Molecules",),
     "scattering.planar": ("Scattering2D",),
     "turbulence.band_powers": ("BandPowers",),

@@ -10,7 +10,7 @@ from phasewave.molecules.environments import AtomicEnvironments
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.g2 import g2
 from phasewave.molecules.model import EnergyModel
-from phasewave.molecules.ridge import StandardisedRidge
+from phasewave.molecules.ridge import LeaveOneOutRidge
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def small_kernel():
 @pytest.fixture(scope="session")
 def kernel_model(organic, small_kernel):
     """Fitted; not to be changed."""
-    return EnergyModel(small_kernel, StandardisedRidge(scale_columns=False)).fit(*organic)
+    return EnergyModel(small_kernel, LeaveOneOutRidge(scale_columns=False)).fit(*organic)
 
 
 @pytest.fixture(scope="session")
@@ -39,4 +39,4 @@ def scattering_model(organic):
     """Fitted; not to be changed."""
     molecules, energies = organic
     features = SolidScattering(channels=("valence",), n_scales=2, max_degree=2, powers=(0.5, 1.0, 2.0))
-    return EnergyModel(features, StandardisedRidge()).fit(molecules[::6], energies[::6])
+    return EnergyModel(features, LeaveOneOutRidge()).fit(molecules[::6], energies[::6])

@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from phasewave.molecules.calculator import ScatteringCalculator
 from phasewave.molecules.model import EnergyModel
 from phasewave.molecules.model_file import save_model
-from phasewave.molecules.ridge import StandardisedRidge
+from phasewave.molecules.ridge import LeaveOneOutRidge
 from phasewave.molecules.structures import Molecules
 
 MINIMUM = molecule("CH3OH")
@@ -33,7 +33,7 @@ def model(small_kernel):
     strains = [atoms.get_all_distances() - MINIMUM.get_all_distances() for atoms in known]
     energies = [5.0 * np.triu(strain**2).sum() - 20.0 for strain in strains]
     features = clone(small_kernel).set_params(n_references=300)
-    return EnergyModel(features, StandardisedRidge(scale_columns=False)).fit(known, energies)
+    return EnergyModel(features, LeaveOneOutRidge(scale_columns=False)).fit(known, energies)
 
 
 def with_calculator(atoms, model, **options):
@@ -182,8 +182,8 @@ def test_after_an_error_nothing_old_is_returned(kernel_model):
 
 
 def test_bad_arguments(kernel_model, scattering_model, tmp_path):
-    with pytest.raises(TypeError, match="must be an EnergyModel or the path of one, got StandardisedRidge"):
-        ScatteringCalculator(StandardisedRidge())
+    with pytest.raises(TypeError, match="must be an EnergyModel or the path of one, got LeaveOneOutRidge"):
+        ScatteringCalculator(LeaveOneOutRidge())
     with pytest.raises(NotFittedError):
         ScatteringCalculator(clone(kernel_model))
     with pytest.raises(FileNotFoundError, match="there is no model"):

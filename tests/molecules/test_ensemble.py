@@ -4,7 +4,7 @@ from sklearn.base import clone
 
 from phasewave.molecules.ensemble import EnsembleRegressor, _calibrate, calibration_curve
 from phasewave.molecules.multilinear import MultilinearRidge
-from phasewave.molecules.ridge import StandardisedRidge
+from phasewave.molecules.ridge import LeaveOneOutRidge
 
 
 def problem(n_rows, noise, seed=0):
@@ -55,7 +55,7 @@ def test_mean_of_members():
 
 
 def test_the_template_is_left_as_it_was():
-    template = StandardisedRidge(alphas=[1.0])
+    template = LeaveOneOutRidge(alphas=[1.0])
     before = clone(template).get_params()
     EnsembleRegressor(estimator=template).fit(*problem(60, 1.0))
     assert template.get_params() == before

@@ -128,8 +128,8 @@ def test_settings_that_cannot_be(settings, message):
 
 def test_every_name_builds_its_model():
     for name, kind in (
-        ("kernel", "StandardisedRidge"),
-        ("ridge", "StandardisedRidge"),
+        ("kernel", "LeaveOneOutRidge"),
+        ("ridge", "LeaveOneOutRidge"),
         ("bilinear", "MultilinearRidge"),
         ("trilinear", "MultilinearRidge"),
         ("nystroem", "NystroemRidge"),

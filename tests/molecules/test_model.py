@@ -13,7 +13,7 @@ from phasewave.molecules.baseline import CompositionBaseline
 from phasewave.molecules.ensemble import EnsembleRegressor
 from phasewave.molecules.model import EnergyModel
 from phasewave.molecules.pairs import neighbour_pairs
-from phasewave.molecules.ridge import StandardisedRidge
+from phasewave.molecules.ridge import LeaveOneOutRidge
 from phasewave.molecules.structures import Molecules
 
 
@@ -147,7 +147,7 @@ def test_an_atom_that_leaves_ends_as_a_free_one(kernel_model):
 
 def test_an_ensemble_tells_its_uncertainty(organic, small_kernel):
     molecules, energies = organic
-    ensemble = EnsembleRegressor(estimator=StandardisedRidge(scale_columns=False), n_members=3)
+    ensemble = EnsembleRegressor(estimator=LeaveOneOutRidge(scale_columns=False), n_members=3)
     model = EnergyModel(clone(small_kernel), ensemble).fit(molecules, energies)
     mean, deviation = model.predict(molecules[:5], return_std=True)
     np.testing.assert_allclose(mean, model.predict(molecules[:5]), rtol=0, atol=1e-12)
@@ -157,7 +157,7 @@ def test_an_ensemble_tells_its_uncertainty(organic, small_kernel):
 def test_rows_computed_before_give_the_same_model(kernel_model, organic):
     molecules, energies = organic
     fitted = kernel_model
-    again = EnergyModel(fitted.features_, StandardisedRidge(scale_columns=False))
+    again = EnergyModel(fitted.features_, LeaveOneOutRidge(scale_columns=False))
     again.fit_rows(molecules, fitted.features_.transform(molecules), energies)
     assert np.array_equal(again.predict(molecules[:5]), fitted.predict(molecules[:5]))
     with pytest.raises(ValueError, match="`rows` must have one row for each of 10 molecules, got 9"):
@@ -168,7 +168,7 @@ def test_search_over_parameters_of_features_and_regressor(organic, small_kernel)
     molecules, energies = organic
     atoms = molecules[:40].to_atoms()
     search = GridSearchCV(
-        EnergyModel(clone(small_kernel).set_params(n_references=20), StandardisedRidge()),
+        EnergyModel(clone(small_kernel).set_params(n_references=20), LeaveOneOutRidge()),
         {"features__degree": [1, 2], "regressor__scale_columns": [True, False]},
         cv=2,
         scoring="neg_mean_absolute_error",

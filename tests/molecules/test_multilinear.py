@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 
 from phasewave.molecules.multilinear import MultilinearRidge
 from phasewave.molecules.products import Columns, Screen, _forward, product
-from phasewave.molecules.ridge import StandardisedRidge
+from phasewave.molecules.ridge import LeaveOneOutRidge
 
 
 def used_products(model, bag=0):
@@ -24,7 +24,7 @@ def test_planted_pairs_are_found_and_explain_everything():
     model = MultilinearRidge(n_terms=32).fit(X[:500], y[:500])
     assert set(planted) <= set(used_products(model))
     assert np.abs(model.predict(X[500:]) - y[500:]).mean() < 1e-4
-    assert np.abs(StandardisedRidge().fit(X[:500], y[:500]).predict(X[500:]) - y[500:]).mean() > 3
+    assert np.abs(LeaveOneOutRidge().fit(X[:500], y[:500]).predict(X[500:]) - y[500:]).mean() > 3
 
 
 def test_planted_triple_is_found_through_its_pair():

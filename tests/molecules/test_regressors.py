@@ -14,13 +14,13 @@ from phasewave.molecules.ensemble import EnsembleRegressor
 from phasewave.molecules.kernels import NystroemRidge
 from phasewave.molecules.multilinear import MultilinearRidge
 from phasewave.molecules.network import InvariantNetwork
-from phasewave.molecules.ridge import StandardisedRidge
+from phasewave.molecules.ridge import LeaveOneOutRidge
 from phasewave.molecules.saving import build_regressor, regressor_settings, restore_regressor
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 
 NETWORK = {"width": 16, "n_blocks": 1, "epochs": 2, "batch_size": 128}
 REGRESSORS = {
-    "ridge": StandardisedRidge(),
+    "ridge": LeaveOneOutRidge(),
     "bilinear": MultilinearRidge(n_terms=20),
     "trilinear": MultilinearRidge(order=3, n_terms=20, n_bags=2),
     "components": MultilinearRidge(order=3, n_terms=200, components=3),
@@ -117,14 +117,14 @@ def test_search_in_a_pipeline():
 
 
 def test_unknown_class_is_refused():
-    with pytest.raises(ValueError, match="name a class of StandardisedRidge"):
+    with pytest.raises(ValueError, match="name a class of LeaveOneOutRidge"):
         build_regressor({"class": "Anything", "parameters": {}})
-    with pytest.raises(TypeError, match="one of StandardisedRidge"):
+    with pytest.raises(TypeError, match="one of LeaveOneOutRidge"):
         regressor_settings(FunctionTransformer())
 
 
 def test_state_of_another_class_is_refused():
     X, y = problem()
-    state = StandardisedRidge().fit(X, y).state()
+    state = LeaveOneOutRidge().fit(X, y).state()
     with pytest.raises(ValueError, match="be that of a NystroemRidge, with references_"):
         NystroemRidge.from_state({}, state)

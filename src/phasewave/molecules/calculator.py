@@ -63,9 +63,9 @@ class ScatteringCalculator(Calculator):
     --------
     >>> from ase.build import molecule
     >>> from phasewave.molecules.environment_kernel import EnvironmentKernel
-    >>> from phasewave.molecules.ridge import StandardisedRidge
+    >>> from phasewave.molecules.ridge import LeaveOneOutRidge
     >>> known = [molecule(name) for name in ("H2O", "CH4", "NH3", "CH3OH", "C2H6", "CO2")]
-    >>> model = EnergyModel(EnvironmentKernel(n_references=8), StandardisedRidge())
+    >>> model = EnergyModel(EnvironmentKernel(n_references=8), LeaveOneOutRidge())
     >>> water = molecule("H2O")
     >>> water.calc = ScatteringCalculator(model.fit(known, [-10.1, -18.2, -12.9, -22.2, -30.8, -16.9]))
     >>> water.get_forces().shape

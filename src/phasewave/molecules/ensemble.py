@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from phasewave.checks import fail, integer
 from phasewave.molecules.regressor import EnergyRegressor
-from phasewave.molecules.ridge import StandardisedRidge
+from phasewave.molecules.ridge import LeaveOneOutRidge
 from phasewave.molecules.saving import regressor_settings, restore_regressor
 
 _ONE_SIGMA = float(erf(2**-0.5))
@@ -94,7 +94,7 @@ class EnsembleRegressor(EnergyRegressor):
     Parameters
     ----------
     estimator : EnergyRegressor, optional
-        What is fitted; a `StandardisedRidge` if None.
+        What is fitted; a `LeaveOneOutRidge` if None.
     n_members : int
         At least 2.
     fraction : float
@@ -152,7 +152,7 @@ class EnsembleRegressor(EnergyRegressor):
             n_out = min(max(2, round(self.calibration_fraction * len(y))), max(0, len(y) - 4))
         out, inside = np.sort(order[:n_out]), np.sort(order[n_out:])
         size = min(len(inside), max(2, round(self.fraction * len(inside))))
-        template = StandardisedRidge() if self.estimator is None else self.estimator
+        template = LeaveOneOutRidge() if self.estimator is None else self.estimator
         self.members_ = []
         for number in range(self.n_members):
             member = clone(template)

@@ -46,7 +46,7 @@ class NystroemRidge(EnergyRegressor):
         Uniformly; each the farthest from those before (n p M operations, and outliers first); or in proportion
         to the leverage that 500 random references show, which favours rows unlike the others.
     alphas, criterion
-        See `StandardisedRidge`.
+        See `LeaveOneOutRidge`.
     fit_intercept : bool
         Whether an unpenalised intercept is fitted.
     seed : int
@@ -59,7 +59,7 @@ class NystroemRidge(EnergyRegressor):
     dual_weights_ : ndarray (M,)
         The prediction is ``k(x, references_) @ dual_weights_ + intercept_``.
     alpha_, alphas_, errors_, columns_, mean_, scale_
-        See `StandardisedRidge`.
+        See `LeaveOneOutRidge`.
 
     Notes
     -----

@@ -41,9 +41,9 @@ class EnergyModel(RegressorMixin, BaseEstimator):
     --------
     >>> from ase.build import molecule
     >>> from phasewave.molecules.environment_kernel import EnvironmentKernel
-    >>> from phasewave.molecules.ridge import StandardisedRidge
+    >>> from phasewave.molecules.ridge import LeaveOneOutRidge
     >>> atoms = [molecule(name) for name in ("H2O", "CH4", "NH3", "CH3OH", "C2H6", "CO2")]
-    >>> model = EnergyModel(EnvironmentKernel(n_references=8), StandardisedRidge())
+    >>> model = EnergyModel(EnvironmentKernel(n_references=8), LeaveOneOutRidge())
     >>> model.fit(atoms, [-10.0, -18.0, -13.0, -22.0, -31.0, -17.0]).predict(atoms).shape
     (6,)
     """

@@ -14,7 +14,7 @@ from phasewave.molecules.model import EnergyModel
 from phasewave.molecules.multilinear import MultilinearRidge
 from phasewave.molecules.network import InvariantNetwork
 from phasewave.molecules.regressor import EnergyRegressor
-from phasewave.molecules.ridge import StandardisedRidge
+from phasewave.molecules.ridge import LeaveOneOutRidge
 
 ModelChoice = Literal["kernel", "ridge", "bilinear", "trilinear", "nystroem", "network"]
 _TRAIN_ON_ALL = ("network",)  # members that differ by their seeds
@@ -94,9 +94,9 @@ class ModelSettings:
 
     def _regressor(self, device: str) -> EnergyRegressor:
         if self.model == "kernel":
-            return StandardisedRidge(scale_columns=False, fit_intercept=False)  # energies of parts add up
+            return LeaveOneOutRidge(scale_columns=False, fit_intercept=False)  # energies of parts add up
         if self.model == "ridge":
-            return StandardisedRidge()
+            return LeaveOneOutRidge()
         if self.model == "nystroem":
             nystroem = NystroemRidge(seed=self.seed)
             if self.n_references is not None:

@@ -45,7 +45,7 @@ class MultilinearRidge(EnergyRegressor):
     validation_fraction : float
         Share of the rows held out to choose the number of terms.
     alphas, criterion
-        See `StandardisedRidge`; ``criterion`` also judges the rows held out.
+        See `LeaveOneOutRidge`; ``criterion`` also judges the rows held out.
     seed : int
         Of the rows held out.
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from phasewave.checks import fail, integer
 from phasewave.molecules.regressor import EnergyRegressor, as_tensor, row_blocks
-from phasewave.molecules.ridge import StandardisedRidge
+from phasewave.molecules.ridge import LeaveOneOutRidge
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 
 Callback = Callable[[int, float, float], None]
@@ -60,7 +60,7 @@ class ResidualNetwork(nn.Module):
 
 
 class InvariantNetwork(EnergyRegressor):
-    """A standardised ridge plus a residual network fitted to what the ridge leaves.
+    """A ridge on standardised columns plus a residual network fitted to what the ridge leaves.
 
     Trained with AdamW on the Huber loss (in units of the residual's deviation), a short linear rise and a
     cosine fall of the learning rate, an exponential average of the weights, and the epoch kept whose average
@@ -91,8 +91,9 @@ class InvariantNetwork(EnergyRegressor):
 
     Attributes
     ----------
-    ridge_ : StandardisedRidge
-        The linear part; ``columns_``, ``mean_``, ``scale_`` are its own.
+    linear_, intercept_ : ndarray, float
+        The linear part: ``weights_`` and intercept of a `LeaveOneOutRidge` on the rows trained on, whose are
+        ``columns_``, ``mean_`` and ``scale_`` too.
     history_ : ndarray (n_epochs, 2)
         Training loss and validation error (mean absolute, units of y) of each epoch.
     best_epoch_ : int
@@ -191,7 +192,7 @@ class InvariantNetwork(EnergyRegressor):
         return rows @ self.linear_ + self.intercept_
 
     def _fit_linear(self, X: np.ndarray, y: np.ndarray) -> None:
-        ridge = StandardisedRidge().fit(X, y)
+        ridge = LeaveOneOutRidge().fit(X, y)
         self.columns_, self.mean_, self.scale_ = ridge.columns_, ridge.mean_, ridge.scale_
         self.linear_, self.intercept_ = ridge.weights_, ridge.intercept_
         covariance = np.zeros((len(self.columns_), len(self.columns_)))

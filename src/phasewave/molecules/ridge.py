@@ -179,8 +179,8 @@ class _Dual:
         return residual / np.maximum(self.vectors**2 @ shrink, 1e-300)
 
 
-class StandardisedRidge(EnergyRegressor):
-    """Ridge regression on standardised columns, its penalty chosen by leave-one-out errors.
+class LeaveOneOutRidge(EnergyRegressor):
+    """Ridge regression, its penalty chosen by exact leave-one-out errors; by default on standardised columns.
 
     Minimises ``sum_i (y_i - b - w . (x_i - mean) / scale)^2 + alpha |w|^2``; see `solve_ridge`.
 
@@ -204,7 +204,7 @@ class StandardisedRidge(EnergyRegressor):
     alphas_, errors_ : ndarray
         Penalties tried and their leave-one-out errors, in the units of y.
     weights_, intercept_ : ndarray, float
-        Of the standardised columns.
+        Of the columns as they are fitted, ``(x - mean_) / scale_``.
     columns_, mean_, scale_ : ndarray
         The columns kept (those that vary), their means and deviations.
 
@@ -212,7 +212,7 @@ class StandardisedRidge(EnergyRegressor):
     --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(50, 3))
-    >>> model = StandardisedRidge().fit(X, X @ [1.0, 2.0, 3.0] + 5.0)
+    >>> model = LeaveOneOutRidge().fit(X, X @ [1.0, 2.0, 3.0] + 5.0)
     >>> float(np.abs(model.predict(X[:1]) - X[:1] @ [1.0, 2.0, 3.0] - 5.0).max()) < 1e-5
     True
     """
@@ -241,7 +241,7 @@ class StandardisedRidge(EnergyRegressor):
         self.scale_columns = scale_columns
         self.fit_intercept = fit_intercept
 
-    def fit(self, X: Any, y: Any) -> StandardisedRidge:
+    def fit(self, X: Any, y: Any) -> LeaveOneOutRidge:
         """Fit to rows (n, n_features), an array, memory map or HDF5 dataset read in blocks, and targets (n,).
 
         Raises

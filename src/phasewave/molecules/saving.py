@@ -11,7 +11,7 @@ from phasewave.molecules.regressor import EnergyRegressor
 
 # where each class is defined: the only code a saved model can ask for
 _MODULES = {
-    "StandardisedRidge": "ridge",
+    "LeaveOneOutRidge": "ridge",
     "MultilinearRidge": "multilinear",
     "NystroemRidge": "kernels",
     "InvariantNetwork": "network",

@@ -16,6 +16,7 @@ from phasewave.cli.devices import choose_device
 from phasewave.cli.energies import stoppable
 from phasewave.cli.errors import ExitCode
 from phasewave.cli.options import DeviceOption, OverwriteOption, ThreadsOption
+from phasewave.cli.outputs import may_write
 from phasewave.molecules.datasets import read_dataset
 from phasewave.molecules.evaluating import open_model
 from phasewave.molecules.predictions import predict_molecules
@@ -44,7 +45,7 @@ def predict_command(
     console = Console(highlight=False)
     if threads is not None:
         torch.set_num_threads(threads)
-    _may_write(out, overwrite=overwrite)
+    may_write(out, overwrite=overwrite)
     fitted = open_model(model)
     molecules = read_dataset(file).molecules
     record = fitted.training_
@@ -98,7 +99,7 @@ def relax_command(
     console = Console(highlight=False)
     if threads is not None:
         torch.set_num_threads(threads)
-    _may_write(out, overwrite=overwrite)
+    may_write(out, overwrite=overwrite)
     fitted = open_model(model)
     molecules = read_dataset(file).molecules
     live = CountProgress(console, "molecules")
@@ -147,14 +148,3 @@ def _relative(to: str | None) -> str:
         if to == "isolated atoms"
         else "as in the data set that the model was fitted to"
     )
-
-
-def _may_write(path: Path | None, *, overwrite: bool) -> None:
-    if path is None:
-        return
-    if path.is_dir():
-        raise FileExistsError(f"{path} is a folder; name a file")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"the file {path} is there already: choose another name, or --overwrite")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} for the file {path.name}: make it first")

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from phasewave.checks import plane_shape
 from phasewave.cli.errors import ExitCode
+from phasewave.cli.outputs import may_write
 from phasewave.runs.folder import RunFolder, open_run
 from phasewave.runs.hdf5 import read_samples, write_samples
 from phasewave.runs.record import RunRecord, write_json
@@ -129,7 +130,7 @@ def compare_command(
     if judge is not None:
         fits("A", target.shape, judge)
         fits("B", drawn.shape[-2:], judge)
-    _may_write(figure, overwrite=overwrite)
+    may_write(figure, overwrite=overwrite)
     settings = {"real": real, "samples": samples, "reference": reference or [], "two_sample": two_sample}
     run = None
     if out is not None:
@@ -184,7 +185,7 @@ def moments_command(
     settings = SynthesisSettings(moments=moments, n_scales=scales, n_angles=angles)
     values = torch.stack([each.values for each in fields])
     kinds = cast(Moments, settings.build(tuple(values.shape[-2:]), values.dtype))
-    _may_write(out, overwrite=overwrite)
+    may_write(out, overwrite=overwrite)
     with torch.no_grad(), _stoppable():
         fixed = kinds.standardized(values if ensemble else values[0])
         found = fixed(values if ensemble else values[0])
@@ -230,26 +231,6 @@ def _in_loss(path: Path) -> list[str]:
         if settings.get("moments") == choice:
             return SynthesisSettings(moments=choice).in_loss()
     return []
-
-
-def _may_write(path: Path | None, *, overwrite: bool) -> None:
-    """Refuse a file that is there.
-
-    Raises
-    ------
-    FileExistsError
-        If it is there, without ``overwrite``, or is a folder.
-    FileNotFoundError
-        If its folder is not there.
-    """
-    if path is None:
-        return
-    if path.is_dir():
-        raise FileExistsError(f"{path} is a folder; name a file")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"the file {path} is there already: choose another name, or --overwrite")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} for the file {path.name}: make it first")
 
 
 @contextlib.contextmanager

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from phasewave.cli.devices import choose_device
-from phasewave.cli.errors import ExitCode, exit_code
+from phasewave.cli.errors import ExitCode
 from phasewave.cli.observations import denoise_command, inpaint_command
 from phasewave.cli.progress import EvaluationProgress
+from phasewave.cli.ranks import spoken_once
 from phasewave.cli.statistics import compare_command, gaussian_command, moments_command
 from phasewave.runs.distributed import Ranks, stop_on_any_signal, torchrun_ranks
 from phasewave.runs.interrupt import stop_on_signal
@@ -124,7 +123,7 @@ def synthesize_command(
         tolerance=read_tolerance(tolerance),
         max_evaluations=max_evaluations,
     )
-    with torchrun_ranks() as ranks, _spoken_once(ranks):
+    with torchrun_ranks() as ranks, spoken_once(ranks):
         target = ranks.together(
             lambda: read_input(
                 field,
@@ -184,18 +183,6 @@ def read_tolerance(text: str) -> float | dict[str, float]:
         raise ValueError(
             f"`tolerance` must be a number, or CLASS=NUMBER,CLASS=NUMBER,..., got {text!r}"
         ) from error
-
-
-@contextmanager
-def _spoken_once(ranks: Ranks) -> Iterator[None]:
-    """Leave it to rank 0 to print an error that all ranks have been told of."""
-    try:
-        yield
-    except Exception as error:
-        code = None if ranks.first else exit_code(error)
-        if code is None:
-            raise
-        raise typer.Exit(code) from error
 
 
 def _announce(

@@ -1,6 +1,7 @@
 """Make one HDF5 file of QM9 (130,831 molecules) from a download: checked, in eV and Angstrom, with splits.
 
-Get one of these (the data are CC0, doi 10.1038/sdata.2014.22):
+This is `phasewave molecules prepare`; its options are those of the command. Get one of these (the data are CC0,
+doi 10.1038/sdata.2014.22):
 
 (a) the wheel, 104 MB: `pip download --no-deps qm9pack==1.0.3`
 (b) the original archive, 86 MB: https://ndownloader.figshare.com/files/3195389 as dsgdb9nsd.xyz.tar.bz2, and
@@ -20,64 +21,9 @@ Exit codes: 0 done, 2 wrong use or damaged data, 3 a file is missing, 4 interrup
 nothing is written.
 """
 
-from __future__ import annotations
+import sys
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-from phasewave.cli.errors import exit_code
-from phasewave.molecules.prepare import prepare_qm9
-
-app = typer.Typer(add_completion=False, help="Make one HDF5 file of QM9 from a download.")
-
-
-@app.command()
-def main(
-    source: Annotated[Path, typer.Argument(help="Wheel qm9pack, dsgdb9nsd.xyz.tar.bz2, gdb9.sdf, or its folder.")],
-    out: Annotated[Path, typer.Option(help="HDF5 file to write.", dir_okay=False)],
-    uncharacterized: Annotated[
-        Path | None,
-        typer.Option(help="List of molecules to leave out; default: uncharacterized.txt beside SOURCE."),
-    ] = None,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="SOURCE is a part of QM9: no checksums, no figures of the whole.")
-    ] = False,
-    skip_corrupt: Annotated[
-        bool, typer.Option("--skip-corrupt", help="Leave corrupt records out, and say which, instead of failing.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-) -> None:
-    """Make one HDF5 file of QM9 from a download."""
-    console = Console(stderr=True, highlight=False)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,} records"), TimeElapsedColumn())
-    try:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task("", total=None)
-            dataset, skipped = prepare_qm9(
-                source,
-                out,
-                uncharacterized=uncharacterized,
-                partial=partial,
-                skip_corrupt=skip_corrupt,
-                overwrite=overwrite,
-                progress=lambda n: bar.update(task, completed=n),
-            )
-    except (Exception, KeyboardInterrupt) as error:
-        code = exit_code(error)
-        if code is None:
-            raise
-        reason = "interrupted, nothing was written" if isinstance(error, KeyboardInterrupt) else error
-        typer.echo(f"error: {reason}", err=True)
-        raise typer.Exit(code) from error
-    for text in skipped:
-        typer.echo(f"skipped {text}", err=True)
-    sizes = dataset.molecules.sizes
-    typer.echo(f"wrote {out}: {len(dataset):,} molecules of {int(sizes.min())} to {int(sizes.max())} atoms")
-
+from phasewave.cli.main import main
 
 if __name__ == "__main__":
-    app()
+    sys.exit(main(["molecules", "prepare", *sys.argv[1:]]))

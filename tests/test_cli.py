@@ -356,7 +356,7 @@ def test_exit_codes_of_errors(error, code):
     [
         (OSError(errno.ENOSPC, "no space left to write run/samples.h5"), "no space left to write run/samples.h5"),
         (PermissionError(errno.EACCES, "Permission denied", "run"), "run: Permission denied"),
-        (KeyboardInterrupt(), "interrupted; the last checkpoint is kept"),
+        (KeyboardInterrupt(), "interrupted; a checkpoint, if there is one, is kept"),
         (MemoryError(), "out of memory: ask for fewer samples"),
     ],
     ids=repr,

@@ -3,12 +3,13 @@
 import hashlib
 import importlib.util
 import json
+import runpy
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from phasewave.molecules import prepare
 from phasewave.molecules.datasets import read_dataset
@@ -25,12 +26,28 @@ def load(path):
     return module
 
 
-script = load(ROOT / "data_scripts" / "prepare_qm9.py")
 files = load(ROOT / "tests" / "molecules" / "qm9_files.py")
 
 
-def run(*arguments):
-    return CliRunner().invoke(script.app, [str(argument) for argument in arguments])
+@dataclass
+class Ended:
+    exit_code: int
+    output: str
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run the script as `python data_scripts/prepare_qm9.py` does."""
+    script = ROOT / "data_scripts" / "prepare_qm9.py"
+
+    def invoke(*arguments):
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(script), run_name="__main__")
+        return Ended(stop.value.code, "".join(capsys.readouterr()))
+
+    return invoke
 
 
 @pytest.fixture
@@ -40,7 +57,7 @@ def paths(tmp_path):
     return files.write_all(folder)
 
 
-def test_each_form_gives_the_same_file(paths, tmp_path):
+def test_each_form_gives_the_same_file(run, paths, tmp_path):
     sets = {}
     for form, path in paths.items():
         result = run(path, "--out", tmp_path / "new" / f"{form}.h5", "--partial")
@@ -65,21 +82,21 @@ def test_each_form_gives_the_same_file(paths, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["wheel", "xyz"])
-def test_checksums(paths, tmp_path, form):
+def test_checksums(run, paths, tmp_path, form):
     result = run(paths[form], "--out", tmp_path / "qm9.h5")
     assert result.exit_code == 2
     assert f"must have the SHA-256 {prepare.CHECKSUMS[paths[form].name]}" in result.output
     assert not (tmp_path / "qm9.h5").exists()
 
 
-def test_a_part_is_not_taken_for_the_whole(paths, tmp_path):
+def test_a_part_is_not_taken_for_the_whole(run, paths, tmp_path):
     result = run(paths["folder"], "--out", tmp_path / "qm9.h5")
     assert result.exit_code == 2
     assert "the number of molecules of QM9 must be 130831, got 6: is this the whole data set?" in result.output
     assert not (tmp_path / "qm9.h5").exists()
 
 
-def test_an_existing_file_is_kept(paths, tmp_path):
+def test_an_existing_file_is_kept(run, paths, tmp_path):
     out = tmp_path / "qm9.h5"
     out.write_text("mine")
     result = run(paths["sdf"], "--out", out, "--partial")
@@ -90,7 +107,7 @@ def test_an_existing_file_is_kept(paths, tmp_path):
     assert len(read_dataset(out)) == 6
 
 
-def test_missing_files(paths, tmp_path):
+def test_missing_files(run, paths, tmp_path):
     result = run(tmp_path / "nothing.whl", "--out", tmp_path / "qm9.h5")
     assert result.exit_code == 3
     assert "pip download --no-deps qm9pack==1.0.3" in result.output
@@ -108,7 +125,7 @@ def corrupted(tmp_path):
     return files.write_archive(tmp_path / "some.tar.gz", texts)
 
 
-def test_corrupt_records(tmp_path):
+def test_corrupt_records(run, tmp_path):
     out = tmp_path / "qm9.h5"
     path = corrupted(tmp_path)
     result = run(path, "--out", out, "--partial")
@@ -123,18 +140,18 @@ def test_corrupt_records(tmp_path):
     assert len(json.loads(data.source["skipped"])) == 1
 
 
-def test_an_interrupt_leaves_nothing(paths, tmp_path, monkeypatch):
+def test_an_interrupt_leaves_nothing(run, paths, tmp_path, monkeypatch):
     def stop(path, dataset):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(prepare, "write_dataset", stop)
     result = run(paths["sdf"], "--out", tmp_path / "qm9.h5", "--partial")
     assert result.exit_code == 4
-    assert "interrupted, nothing was written" in result.output
+    assert "interrupted: give the command again" in result.output
     assert not (tmp_path / "qm9.h5").exists()
 
 
-def test_a_full_disk_leaves_nothing(paths, tmp_path, small_disk):
+def test_a_full_disk_leaves_nothing(run, paths, tmp_path, small_disk):
     whole = files.samples()
     rows = {}
     for k in range(400):
@@ -148,7 +165,7 @@ def test_a_full_disk_leaves_nothing(paths, tmp_path, small_disk):
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_wrong_energies_are_found(paths, tmp_path):
+def test_wrong_energies_are_found(run, paths, tmp_path):
     rows = files.samples()
     symbols, positions, values = rows[1]
     rows[1] = (symbols, positions, [v - 0.001 if 10 <= i <= 13 else v for i, v in enumerate(values)])
@@ -160,7 +177,7 @@ def test_wrong_energies_are_found(paths, tmp_path):
     assert not (tmp_path / "qm9.h5").exists()
 
 
-def test_an_energy_above_the_atoms_is_found(tmp_path):
+def test_an_energy_above_the_atoms_is_found(run, tmp_path):
     rows = files.samples()
     symbols, positions, values = rows[3]
     rows[3] = (symbols, positions, [v + 1 if 10 <= i <= 13 else v for i, v in enumerate(values)])

@@ -308,13 +308,18 @@ GOOD = "2\n\nH 0 0 0\nH 0 0 0.74\n"
         ("a.nonsense", GOOD, "a.nonsense is in no format that is read"),
         ("a.db", "not a database", "a.db cannot be read after 0 molecules"),
         ("a.sdf", "x\n$$$$\ny\n$$$$\n", "holds several molecules, of which ASE reads only the first"),
-        ("dsgdb9nsd.xyz.tar.bz2", "x", "make an HDF5 of it with data_scripts/prepare_qm9.py"),
+        ("dsgdb9nsd.xyz.tar.bz2", "x", "make an HDF5 of it with `phasewave molecules prepare`"),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=message):
         read_dataset(tmp_path / name)
+
+
+def test_a_file_made_here_may_be_named_after_the_download(tmp_path):
+    write_dataset(tmp_path / "qm9pack.h5", read_dataset()[:3])
+    assert len(read_dataset(tmp_path / "qm9pack.h5")) == 3
 
 
 def test_no_file(tmp_path):

@@ -80,7 +80,9 @@ def _out_of_memory(error: BaseException) -> bool:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; the last checkpoint is kept: the same command with --resume goes on"
+        return (
+            "interrupted; a checkpoint, if there is one, is kept: with it the same command goes on with --resume"
+        )
     if _out_of_memory(error):
         return f"out of memory: ask for fewer samples or a smaller field ({error})"
     if isinstance(error, OSError) and error.strerror is not None:

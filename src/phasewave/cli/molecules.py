@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from phasewave.cli.counting import CountProgress
 from phasewave.cli.devices import choose_device
-from phasewave.cli.energies import evaluate_command, fit_command, learning_curve_command
+from phasewave.cli.energies import evaluate_command, fit_command, learning_curve_command, stoppable
 from phasewave.cli.errors import ExitCode
 from phasewave.cli.options import (
     ChannelsOption,
@@ -38,6 +38,7 @@ from phasewave.molecules.dataset_record import Dataset
 from phasewave.molecules.datasets import read_dataset, write_dataset
 from phasewave.molecules.featurizing import Featurized, featurize
 from phasewave.molecules.prepare import prepare_qm9
+from phasewave.molecules.qm9_formats import is_published
 from phasewave.runs.distributed import stop_on_any_signal, torchrun_ranks
 from phasewave.runs.interrupt import stop_on_signal
 
@@ -47,8 +48,6 @@ app.command("evaluate")(evaluate_command)
 app.command("learning-curve")(learning_curve_command)
 app.command("predict")(predict_command)
 app.command("relax")(relax_command)
-
-_QM9_NAMES = ("dsgdb9nsd", "gdb9.", "qm9pack")
 
 
 @app.callback()
@@ -81,9 +80,9 @@ def prepare_command(
 ) -> None:
     """Make one checked HDF5 file of a data set, in eV and Angstrom, with named splits."""
     console = Console(highlight=False)
-    if source.is_dir() or source.suffix == ".whl" or source.name.startswith(_QM9_NAMES):
+    if source.is_dir() or is_published(source):
         columns = (SpinnerColumn(), TextColumn("{task.completed:,} records"), TimeElapsedColumn())
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        with stoppable(), Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=None)
             dataset, skipped = prepare_qm9(
                 source,

@@ -10,6 +10,7 @@ from phasewave.molecules.dataset_file import read_dataset_file, write_dataset
 from phasewave.molecules.dataset_record import Dataset, reference_energies
 from phasewave.molecules.g2 import g2
 from phasewave.molecules.qm7 import read_qm7
+from phasewave.molecules.qm9_formats import is_published
 from phasewave.molecules.splits import Split
 
 __all__ = ["Dataset", "Split", "read_dataset", "reference_energies", "write_dataset"]
@@ -21,7 +22,7 @@ def read_dataset(path: str | os.PathLike[str] | None = None) -> Dataset:
     Parameters
     ----------
     path : path-like, optional
-        ``.h5`` or ``.hdf5``: a file of `write_dataset`, such as data_scripts/prepare_qm9.py makes. ``.mat`` or
+        ``.h5`` or ``.hdf5``: a file of `write_dataset`, such as `phasewave molecules prepare` makes. ``.mat`` or
         ``.npz``: QM7 (see `phasewave.molecules.qm7`). Any other: what ASE reads, such as xyz, extended xyz and
         databases (see `phasewave.molecules.ase_formats`). By default the embedded molecules, see
         `phasewave.molecules.g2`.
@@ -49,8 +50,10 @@ def read_dataset(path: str | os.PathLike[str] | None = None) -> Dataset:
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(f"there is no file {file}")
-    if file.name.startswith(("dsgdb9nsd", "gdb9.", "qm9pack")):
-        raise ValueError(f"{file} is QM9 as published: make an HDF5 of it with data_scripts/prepare_qm9.py first")
+    if is_published(file):
+        raise ValueError(
+            f"{file} is QM9 as published: make an HDF5 of it with `phasewave molecules prepare` first"
+        )
     if file.is_dir():
         raise ValueError(f"{file} must be a file, got a folder")
     suffix = file.suffix.lower()

@@ -22,6 +22,7 @@ from phasewave.molecules.qm9_records import COLUMNS, Fault, Record, atomic_numbe
 from phasewave.molecules.qm9_sdf import read_sdf
 
 WHEEL_PARTS = ("qm9_part1.csv", "qm9_part2.csv", "qm9_part3.csv")
+_PUBLISHED_NAMES = ("dsgdb9nsd", "gdb9.", "qm9pack")
 _BROKEN = (EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError, csv.Error)
 
 
@@ -76,12 +77,18 @@ def kind_of(path: Path) -> str:
         return "wheel"
     elif path.suffix == ".sdf":
         return "sdf"
-    elif ".tar" in path.suffixes or path.suffix in (".tbz2", ".tgz"):
+    elif _is_archive(path):
         return "xyz"
     raise ValueError(
         f"{path} is not QM9 in a form that is read: the wheel qm9pack (.whl or unpacked), dsgdb9nsd.xyz.tar.bz2 "
         "(or a folder of its .xyz files), or gdb9.sdf with gdb9.sdf.csv beside it"
     )
+
+
+def is_published(path: Path) -> bool:
+    """Say by its name whether a file is QM9 as it is downloaded: a wheel, an archive, or named as published."""
+    named = path.name.startswith(_PUBLISHED_NAMES) and path.suffix.lower() not in (".h5", ".hdf5")
+    return named or path.suffix == ".whl" or _is_archive(path)
 
 
 def parse_xyz(text: str) -> Record:
@@ -111,6 +118,10 @@ def parse_xyz(text: str) -> Record:
     for axis in range(3):
         coordinates[axis::3] = array("d", map(float, words[1 + axis :: 5]))
     return Record(int(head[1]), atomic_numbers(words[0::5]), coordinates, [float(word) for word in head[2:]])
+
+
+def _is_archive(path: Path) -> bool:
+    return ".tar" in path.suffixes or path.suffix in (".tbz2", ".tgz")
 
 
 def _reader(path: Path) -> Iterator[Record | Fault]:

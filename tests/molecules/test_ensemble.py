@@ -44,14 +44,37 @@ def test_far_rows_are_less_certain():
     assert far.mean() > 3 * near.mean()
 
 
-def test_mean_of_members():
+def test_one_fit_to_all_rows_predicts_and_the_members_disagree():
     X, y = problem(100, 1.0)
     model = EnsembleRegressor(n_members=3, calibration_fraction=0.0).fit(X, y)
     members = np.stack([member.predict(X) for member in model.members_])
-    mean, std = model.predict(X, return_std=True)
-    np.testing.assert_allclose(mean, members.mean(axis=0), rtol=1e-14)
+    values, std = model.predict(X, return_std=True)
+    assert np.array_equal(values, LeaveOneOutRidge().fit(X, y).predict(X))
+    assert np.array_equal(values, model.predict(X))
     np.testing.assert_allclose(std, members.std(axis=0, ddof=1), rtol=1e-14)
     assert (model.factor_, model.floor_, model.calibration_) == (1.0, 0.0, None)
+
+
+def test_no_member_sees_the_rows_that_calibrate():
+    X, y = problem(200, 1.0)
+    X = np.concatenate([X, np.eye(200)], axis=1)  # a column that varies in a member's rows is a row it was given
+    model = EnsembleRegressor(n_members=4).fit(X, y)
+    seen = [set(member.columns_[member.columns_ >= 5] - 5) for member in model.members_]
+    assert [len(rows) for rows in seen] == [144] * 4
+    assert len(set.union(*seen)) <= 180
+    assert len(model.whole_.columns_) == 205
+
+
+def test_deviations_are_cautious_by_what_the_members_lack_in_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3400, 100))
+    y = X @ rng.normal(size=100) + 3.0 * rng.normal(size=3400)
+    model = EnsembleRegressor(calibration_fraction=0.5, n_members=3).fit(X[:400], y[:400])
+    values, std = model.predict(X[400:], return_std=True)
+    members = np.mean([member.predict(X[400:]) for member in model.members_], axis=0)
+    whole, mean, told = (np.sqrt((part**2).mean()) for part in (values - y[400:], members - y[400:], std))
+    assert whole < 0.95 * mean
+    assert told == pytest.approx(mean, rel=0.15)  # 200 rows tell it to 5 %
 
 
 def test_the_template_is_left_as_it_was():
@@ -68,6 +91,14 @@ def test_restored_deviations_are_the_same_bits():
     restored = EnsembleRegressor.from_state({}, model.state())
     for ours, theirs in zip(model.predict(X, return_std=True), restored.predict(X, return_std=True), strict=True):
         assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["whole", "members"])
+def test_a_state_that_lacks_a_part_is_refused(name):
+    state = EnsembleRegressor(n_members=2).fit(*problem(30, 1.0)).state()
+    del state[name]
+    with pytest.raises(ValueError, match=f"be that of a EnsembleRegressor, with {name}"):
+        EnsembleRegressor.from_state({}, state)
 
 
 def test_calibration_curve_of_a_normal_law_and_of_half_the_deviation():

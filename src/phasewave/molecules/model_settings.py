@@ -34,8 +34,8 @@ class ModelSettings:
     n_terms : int, optional
         Products of ``bilinear`` and ``trilinear``; by default theirs.
     ensemble : int
-        Members, 2 or more, whose disagreement gives the uncertainty; 0 for one model without it, which sees all
-        training molecules and errs a little less.
+        Members, 2 or more, whose disagreement gives the uncertainty; 0 for the same predictions without it, at the
+        cost of one fit.
     seed : int
 
     Raises

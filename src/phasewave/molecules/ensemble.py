@@ -243,25 +243,23 @@ def _unpacked(part: Mapping[str, Any]) -> EnergyRegressor:
 
 
 def _calibrate(errors: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
-    """Return the factor and the floor of the standard deviation that explain the errors best."""
+    """Return the factor and the floor of the standard deviation that explain the errors best.
+
+    With variances ``t (s_i^2 + e^u)`` the likeliest ``t`` is ``mean(e_i^2 / (s_i^2 + e^u))``, which leaves a
+    search over ``u`` alone; then ``t`` is chosen by the quantile instead.
+    """
     size, width = float(np.sqrt((errors**2).mean())), float(np.sqrt((spread**2).mean()))
     if size == 0 or width == 0:
         return 1.0, size
-    ratio, relative = errors / size, spread / width
+    ratio, relative = (errors / size) ** 2, (spread / width) ** 2
 
-    def surprise(logarithms: np.ndarray) -> float:
-        variance = np.exp(2 * logarithms[0]) * relative**2 + np.exp(2 * logarithms[1])
-        return float(0.5 * (np.log(variance) + ratio**2 / variance).mean())
+    def surprise(u: float) -> float:
+        variance = relative + np.exp(u)
+        return float(np.log((ratio / variance).mean()) + np.log(variance).mean())
 
-    starts = [np.array(start) for start in ((0.0, -3.0), (-3.0, 0.0), (-0.35, -0.35))]
-    bounds = [(-12.0, 5.0), (-6.0, 5.0)]
-    found = min(
-        (scipy.optimize.minimize(surprise, start, method="L-BFGS-B", bounds=bounds) for start in starts),
-        key=lambda result: result.fun,
-    )
-    factor, floor = np.exp(found.x)
-    scaled = np.abs(ratio) / np.hypot(floor, factor * relative)
-    correction = float(np.quantile(scaled, _ONE_SIGMA))
-    if correction == 0:  # most errors are 0
-        correction = 1.0
-    return float(factor * correction * size / width), float(floor * correction * size)
+    grid = np.linspace(-12.0, 12.0, 49)
+    near = min(grid, key=surprise)
+    found = scipy.optimize.minimize_scalar(surprise, bounds=(near - 0.5, near + 0.5), method="bounded")
+    scaled = ratio / (relative + np.exp(found.x))
+    scale = float(np.quantile(scaled, _ONE_SIGMA)) or float(scaled.mean())  # 0 where most errors are
+    return float(np.sqrt(scale)) * size / width, float(np.sqrt(scale * np.exp(found.x))) * size

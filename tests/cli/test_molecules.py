@@ -12,11 +12,12 @@ from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
-from phasewave.cli import counting
+from phasewave.cli import counting, energies
 from phasewave.cli.counting import CountProgress
 from phasewave.cli.main import main
 from phasewave.molecules.datasets import read_dataset
 from phasewave.molecules.g2 import g2
+from phasewave.molecules.ridge import LeaveOneOutRidge
 
 CHEAP = ["--channels", "all,valence", "--scales", "1", "--max-degree", "1", "--order", "1", "--step", "1"]
 WATER = "3\n\nO 0 0 0.119\nH 0 0.763 -0.477\nH 0 -0.763 -0.477\n"
@@ -133,6 +134,48 @@ def test_a_fit_shows_its_errors(capsys, here):
     assert json.loads((here / "run" / "run.json").read_text())["status"] == "done"
     code, _, err = run(capsys, "fit")
     assert (code, "the folder run is not empty" in err) == (2, True)
+
+
+def test_ctrl_c_in_a_fit_leaves_a_record_and_no_half_file(capsys, here, work, monkeypatch):
+    def press(self, rows, target):
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("not interrupted")
+
+    words = ["fit", work / "user.h5", "--model", "ridge", "--features", work / "f.h5", "--ensemble", "0"]
+    with monkeypatch.context() as patch:
+        patch.setattr(LeaveOneOutRidge, "fit", press)
+        code, _, err = run(capsys, *words)
+    assert (code, err) == (4, "interrupted: give the command again, with --overwrite if it left files\n")
+    assert [path.name for path in (here / "run").iterdir()] == ["run.json"]
+    assert json.loads((here / "run" / "run.json").read_text())["status"] == "interrupted"
+    assert run(capsys, *words, "--overwrite")[0] == 0
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_model(capsys, here, work, small_disk):
+    words = ["fit", work / "user.h5", "--references", "60", "--ensemble", "0"]
+    with small_disk():
+        code, _, err = run(capsys, *words)
+    assert code == 4
+    assert "error: no space left to write run/model.h5: nothing was changed there" in err
+    assert [path.name for path in (here / "run").iterdir()] == ["run.json"]
+    assert json.loads((here / "run" / "run.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize("from_the_start", [True, False])
+def test_a_reader_that_left_is_no_matter_for_a_message(capsys, here, work, monkeypatch, from_the_start):
+    reader, writer = os.pipe()
+    with open(writer, "w") as stream:
+        if from_the_start:
+            os.close(reader)
+        else:  # it leaves when the fit is done
+            monkeypatch.setattr(energies, "show_report", lambda *_: os.close(reader))
+        monkeypatch.setattr("sys.stdout", stream)
+        words = ["fit", work / "user.h5", "--model", "ridge", "--features", work / "f.h5", "--ensemble", "0"]
+        assert main(["molecules", *map(str, words)]) == 1
+    assert capsys.readouterr().err == ""
+    made = {path.name for path in here.glob("run/*")}
+    whole = {"figure.png", "metrics.json", "model.h5", "predictions.h5", "run.json"}
+    assert made == (set() if from_the_start else whole)
 
 
 def test_evaluate_repeats_what_the_fit_found(capsys, here, work):

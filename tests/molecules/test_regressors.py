@@ -49,7 +49,7 @@ def fitted(request):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")  # checks for data frames, array API
 @pytest.mark.parametrize("name", ["ridge", "trilinear", "polynomial", "network", "ensemble"])
 def test_scikit_learn_rules(name):
-    smaller = {"trilinear": {"n_terms": 6}, "network": {"width": 4}, "ensemble": {"n_members": 2}}
+    smaller = {"trilinear": {"n_terms": 4}, "network": {"width": 4, "epochs": 1}, "ensemble": {"n_members": 2}}
     check_estimator(clone(REGRESSORS[name]).set_params(**smaller.get(name, {})))
 
 

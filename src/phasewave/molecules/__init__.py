@@ -1,1 +1,1 @@
-"""Energies and forces of molecules from solid-harmonic scattering."""
+"""Energies and forces of molecules, from features that do not change when a molecule turns."""

@@ -52,6 +52,13 @@ class ArrangedMolecule:
         charges = charges[:, order.to(charges.device)]
         return ArrangedMolecule(charges, centred, fixed[order, longest].tolist(), (x, y, z))
 
+    def gaussians(self, lattice: Lattice, width: float, n_powers: int) -> tuple[Tensor, Tensor, Tensor]:
+        """`gaussian_powers` of the atoms on each axis, ``(n_atoms, n_powers, n_nodes)``."""
+        nodes = torch.cat(lattice.nodes).to(self.positions)
+        centres = torch.cat([self.positions[:, i : i + 1].expand(-1, n) for i, n in enumerate(lattice.shape)], 1)
+        x, y, z = gaussian_powers((nodes - centres) / width, n_powers).split(lattice.shape, -1)
+        return x, y, z
+
 
 def first_order(
     molecule: ArrangedMolecule,
@@ -62,6 +69,7 @@ def first_order(
     powers: tuple[float, ...],
     tile: int,
     keep: bool,
+    sums_of: tuple[tuple[int, int], ...] = (),
 ) -> tuple[Tensor, Tensor | None]:
     """Integrate powers of the moduli on one sublattice, and keep the moduli for order 2 if asked.
 
@@ -81,29 +89,31 @@ def first_order(
         Points in flight: the lattice is cut across the middle axis into slabs of about so many nodes.
     keep : bool
         Whether to return the moduli.
+    sums_of : tuple of pairs of int
+        The last channels are sums of these.
 
     Returns
     -------
     sums : torch.Tensor
         float64 ``(n_degrees, n_channels, n_powers)``.
     moduli : torch.Tensor or None
-        ``(n_degrees, n_channels, n_x, n_y, n_z)``.
+        ``(n_degrees - 1, n_channels, n_x, n_y, n_z)``, without degree 0.
 
     Notes
     -----
-    Cost: for each node ``2 n_channels (max_degree + 1)^3`` products for each atom near its slab.
+    Cost: for each node and atom near its slab less than ``n_channels (max_degree + 1)^3 / 2`` products, over the
+    channels that are no sums.
     """
-    positions, charges = molecule.positions, molecule.charges
-    n_atoms, n_degrees, n_channels = len(positions), len(groups[0].squares), len(charges)
+    positions, n_channels = molecule.positions, len(molecule.charges)
+    charges = molecule.charges[: n_channels - len(sums_of)]
+    n_atoms, n_degrees = len(positions), len(groups[0].squares)
     n_x, n_y, n_z = lattice.shape
-    nodes, weights = torch.cat(lattice.nodes).to(positions), torch.cat(lattice.weights).to(positions)
-    x_weights, y_weights, z_weights = weights.split(lattice.shape)
-    centres = torch.cat([positions[:, i : i + 1].expand(-1, n) for i, n in enumerate(lattice.shape)], 1)
-    x, y, z = gaussian_powers((nodes - centres) / width, n_degrees).split(lattice.shape, -1)
+    x_weights, y_weights, z_weights = torch.cat(lattice.weights).to(positions).split(lattice.shape)
+    x, y, z = molecule.gaussians(lattice, width, n_degrees)
     rows, tables = [], []
     for group in groups:
-        table = charges[:, None, :, None] * x[:, group.parity :: 2].permute(2, 0, 1)
-        rows.append(table.reshape(n_channels * n_x, n_atoms, -1))
+        powers_of_x = x[:, group.x_powers].permute(2, 0, 1)
+        rows.append(charges[:, None, :, None] * powers_of_x)
         n_f, n_i, n_j, n_k = group.coefficients.shape
         matrix = group.coefficients.permute(1, 0, 3, 2).reshape(-1, n_j)
         tables.append((matrix @ y).view(n_atoms, n_i, n_f, n_k, n_y).transpose(-1, -2))
@@ -120,18 +130,18 @@ def first_order(
         weight = (x_weights[:, None, None] * (y_weights[start:stop, None] * z_weights)).flatten()
 
         def work(x: tuple[Tensor, ...], y: tuple[Tensor, ...], z: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-            return power_sums(squared_moduli(x, y, z, squares), w, powers)
+            return power_sums(squared_moduli(x, y, z, squares, sums_of), w, powers)
 
         sums, moduli = recomputed(
             work,
-            tuple(table[:, near] for table in rows),
+            tuple(table[:, :, near] for table in rows),
             tuple(table[near, :, :, start:stop] for table in tables),
             z[near],
             weight,
         )
         integrals.append(sums)
         if keep:
-            kept.append(moduli.view(n_degrees, n_channels, n_x, stop - start, n_z))
+            kept.append(moduli.view(n_degrees, n_channels, n_x, stop - start, n_z)[1:])
     total = torch.stack(integrals).double().sum(0)
     fields = None if not keep else kept[0] if len(kept) == 1 else torch.cat(kept, 3)
     return total.view(n_degrees, n_channels, len(powers)), fields

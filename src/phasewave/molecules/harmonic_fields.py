@@ -20,19 +20,19 @@ FLOOR = 1e-36
 
 @dataclass(frozen=True)
 class HarmonicGroup:
-    """Harmonics whose polynomials have the same parity in x.
+    """Harmonics whose polynomials have the same powers of x.
 
     Attributes
     ----------
-    parity : int
-        0: even powers of x, 1: odd ones.
+    x_powers : slice
+        Those powers, of one parity.
     coefficients : torch.Tensor
-        ``(f, i, j, k)``; the i are those of this parity.
+        ``(f, i, j, k)``; the i are those of ``x_powers``.
     squares : torch.Tensor
         ``(n_degrees, f)``: how the squared fields add up to the squared moduli.
     """
 
-    parity: int
+    x_powers: slice
     coefficients: Tensor
     squares: Tensor
 
@@ -44,18 +44,20 @@ def smoothing(wavelets: SolidHarmonicWavelets, scale: int, blur: float) -> tuple
 
 
 def harmonic_groups(wavelets: SolidHarmonicWavelets, scale: int, blur: float) -> tuple[HarmonicGroup, ...]:
-    """Group the harmonics of the blurred wavelets of one scale by their parity in x."""
+    """Group the harmonics of the blurred wavelets of one scale by their powers of x."""
     polynomials = wavelets.polynomials(scale, blur=blur)
     n_degrees = polynomials.shape[1]
     squares = polynomials.new_zeros(n_degrees, len(polynomials))
     for l in range(n_degrees):
         squares[l, l * l : (l + 1) ** 2] = 1.0
     squares[:, 0] += squares.new_tensor(smoothing(wavelets, scale, blur))
-    odd = (polynomials[:, 1::2] != 0).flatten(1).any(1) if n_degrees > 1 else torch.zeros(1, dtype=torch.bool)
+    members: dict[int, list[int]] = {}
+    for f, present in enumerate((polynomials != 0).flatten(2).any(2)):
+        members.setdefault(int(present.nonzero().max()), []).append(f)
     groups = []
-    for parity, members in ((0, ~odd), (1, odd)):
-        if bool(members.any()):
-            groups.append(HarmonicGroup(parity, polynomials[members][:, parity::2], squares[:, members]))
+    for last, own in members.items():
+        x_powers = slice(last % 2, last + 1, 2)
+        groups.append(HarmonicGroup(x_powers, polynomials[own][:, x_powers].contiguous(), squares[:, own]))
     return tuple(groups)
 
 
@@ -75,7 +77,13 @@ def gaussian_powers(offsets: Tensor, n_powers: int) -> Tensor:
     return torch.stack(powers, -2)
 
 
-def squared_moduli(x: tuple[Tensor, ...], y: tuple[Tensor, ...], z: Tensor, squares: tuple[Tensor, ...]) -> Tensor:
+def squared_moduli(
+    x: tuple[Tensor, ...],
+    y: tuple[Tensor, ...],
+    z: Tensor,
+    squares: tuple[Tensor, ...],
+    sums_of: tuple[tuple[int, int], ...] = (),
+) -> Tensor:
     r"""Sum over atoms and square: the squared moduli of one tile.
 
     .. math::
@@ -85,25 +93,39 @@ def squared_moduli(x: tuple[Tensor, ...], y: tuple[Tensor, ...], z: Tensor, squa
     Parameters
     ----------
     x : tuple of torch.Tensor
-        One a group, ``(n_rows, a, i)``: the rows are channels times planes, the charges are in.
+        One a group, ``(n_channels, n_x, a, i)``; the charges are in.
     y : tuple of torch.Tensor
         One a group, ``(a, i, f, n_y, k)``: the polynomials' coefficients are in.
     z : torch.Tensor
         ``(a, k, n_z)``.
     squares : tuple of torch.Tensor
         One a group, see `HarmonicGroup`.
+    sums_of : tuple of pairs of int
+        Channels to be added: fields that are the sums of those of two others.
 
     Returns
     -------
     torch.Tensor
-        ``(n_degrees, n_rows * n_y * n_z)``.
+        ``(n_degrees, n)``, ``n = n_channels * n_x * n_y * n_z``, the added channels last.
     """
-    total = x[0].new_full((1, 1), FLOOR)
+    totals: list[Tensor] = []
     for rows, tables, weights in zip(x, y, squares, strict=True):
         n_atoms, n_powers, n_fields, n_y, n_k = tables.shape
         planes = torch.bmm(tables.reshape(n_atoms, n_powers * n_fields * n_y, n_k), z)
         planes = planes.view(n_atoms * n_powers, n_fields, n_y * z.shape[-1]).transpose(0, 1)
-        fields = torch.bmm(rows.reshape(1, len(rows), n_atoms * n_powers).expand(n_fields, -1, -1), planes)
-        fields = fields.view(n_fields, -1)
-        total = torch.addmm(total, weights, fields.square() if fields.requires_grad else fields.square_())
-    return total
+        n_channels, n_x = rows.shape[:2]
+        matrix = rows.reshape(1, n_channels * n_x, n_atoms * n_powers)
+        fields = torch.bmm(matrix.expand(n_fields, -1, -1), planes)
+        channels = fields.view(n_fields, n_channels, n_x * n_y * z.shape[-1])
+        parts = [channels[:, a] + channels[:, b] for a, b in sums_of]
+        parts = [_square(values).flatten(1) for values in (channels, *parts)]
+        if totals:
+            totals = [total.addmm_(weights, part) for total, part in zip(totals, parts, strict=True)]
+        else:
+            floor = weights.new_full((1, 1), FLOOR)
+            totals = [torch.addmm(floor, weights, part) for part in parts]
+    return torch.cat(totals, 1) if sums_of else totals[0]
+
+
+def _square(values: Tensor) -> Tensor:
+    return values.square() if values.requires_grad else values.square_()

@@ -20,7 +20,7 @@ GROWTH = 6.0
 ONSET = 2.0
 SOFTNESS = 0.5
 REACH, REACH_BY_STEP = 3.9, 0.6
-CUBIC_REACH = 5.5
+CUBIC_REACH = 4.6
 _INSIDE = 0.3  # nodes by which an atom may stand outside the box; so flat molecules are not at a jump of the box
 
 
@@ -108,10 +108,8 @@ def _boxes(extents: Extents, unit: float) -> Boxes:
 
 
 def _lattice(boxes: Boxes, period: float, width: float, shift: float) -> Lattice:
-    axes = [_axis(b - a, period, shift) for a, b in boxes]
-    nodes = [(x + period * a) * width for (x, _), (a, _) in zip(axes, boxes, strict=True)]
-    weights = [w * width for _, w in axes]
-    return Lattice((nodes[0], nodes[1], nodes[2]), (weights[0] / 2, weights[1], weights[2]))
+    (x, u), (y, v), (z, w) = (_axis(a, b, period, width, shift) for a, b in boxes)
+    return Lattice((x, y, z), (u / 2, v, w))
 
 
 def _stretch(u: Tensor, period: float) -> tuple[Tensor, Tensor]:
@@ -129,12 +127,13 @@ def _margin(period: float) -> int:
     return int((period * (u + _stretch(u, period)[0]) < reach).sum())
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 @torch.inference_mode(False)
-def _axis(n_inside: int, period: float, shift: float) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of an axis whose atoms lie in ``[0, n_inside]`` periods; shared: not to be written."""
+def _axis(a: int, b: int, period: float, width: float, shift: float) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of an axis whose atoms lie in ``[a, b]`` periods; shared: not to be written."""
     margin = _margin(period)
-    t = torch.arange(-margin, n_inside + margin + 1, dtype=torch.float64) + shift
-    above, above_slope = _stretch(t - n_inside, period)
-    below, below_slope = _stretch(-t, period)
-    return period * (t + above - below), period * (1 + above_slope + below_slope)
+    t = torch.arange(a - margin, b + margin + 1, dtype=torch.float64) + shift
+    above, above_slope = _stretch(t - b, period)
+    below, below_slope = _stretch(a - t, period)
+    unit = period * width
+    return unit * (t + above - below), unit * (1 + above_slope + below_slope)

@@ -8,37 +8,36 @@ import torch
 from torch import Tensor
 
 from phasewave.core.recompute import recomputed
+from phasewave.molecules.first_order import ArrangedMolecule
 from phasewave.molecules.harmonic_fields import FLOOR, gaussian_powers
 from phasewave.molecules.lattice import Lattice
 from phasewave.molecules.power_sums import power_sums
 
+# Fields on a bridge have the axes x, z, y: the longest comes last, where the products with it are fastest.
+
 
 @dataclass(frozen=True)
 class Contraction:
-    """Harmonics of one degree that share the parities of y and of z.
+    """Harmonics of one degree ``l`` in terms of the monomials of that degree.
 
     Attributes
     ----------
     degree : int
         The degree ``l``.
-    y_powers, z_powers : slice
-        Powers of y and z in them.
+    x_powers : torch.Tensor
+        int64 ``(n_monomials,)``: the powers of x, for the monomials in the order of loops over the power of y and,
+        within, of z.
     coefficients : torch.Tensor
-        ``(f, i, j, k)``: one row a harmonic, the powers of x, y and z.
+        ``(2 l + 1, n_monomials)``.
     """
 
     degree: int
-    y_powers: slice
-    z_powers: slice
+    x_powers: Tensor
     coefficients: Tensor
-
-    def __len__(self) -> int:
-        n_fields, _, n_j, n_k = self.coefficients.shape
-        return n_fields * n_j * n_k
 
 
 def contractions(polynomials: Tensor) -> tuple[Contraction, ...]:
-    """List what has to be contracted, degree by degree, so that few products with zeros are formed.
+    """List the harmonics degree by degree, but for degree 0.
 
     Parameters
     ----------
@@ -46,59 +45,63 @@ def contractions(polynomials: Tensor) -> tuple[Contraction, ...]:
         ``(n_harmonics, p, p, p)``, see `phasewave.core.solid.SolidHarmonicWavelets.polynomials`.
     """
     steps = []
-    for l in range(polynomials.shape[1]):
+    for l in range(1, polynomials.shape[1]):
         own = polynomials[l * l : (l + 1) ** 2]
-        for py, pz in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            present = own[:, :, py::2, pz::2] != 0
-            members = present.flatten(1).any(1) if present.numel() else present.new_zeros(0)
-            if not bool(members.any()):
-                continue
-            last_y, last_z = (int(present.any(0).any(0).any(1 - axis).nonzero().max()) for axis in (0, 1))
-            y, z = slice(py, py + 2 * last_y + 1, 2), slice(pz, pz + 2 * last_z + 1, 2)
-            steps.append(Contraction(l, y, z, own[members][:, :, y, z].contiguous()))
+        monomials = [(l - j - k, j, k) for j in range(l + 1) for k in range(l - j + 1)]
+        coefficients = torch.stack([own[:, i, j, k] for i, j, k in monomials], 1)
+        steps.append(Contraction(l, torch.tensor([i for i, _, _ in monomials]), coefficients))
     return tuple(steps)
 
 
-def blurred(sources: tuple[tuple[Tensor, Lattice], ...], target: Lattice, width: float) -> Tensor:
-    """Convolve with a normalised Gaussian, from lattices that together make a quadrature to another lattice.
+def blurred(
+    sources: tuple[tuple[Tensor, Lattice], ...], target: Lattice, width: float, *, from_bridge: bool
+) -> Tensor:
+    """Convolve with a normalised Gaussian, from lattices that together make a quadrature to a bridge.
 
     Parameters
     ----------
     sources : tuple of (torch.Tensor, Lattice)
-        Fields ``(..., n_x, n_y, n_z)`` and their lattices.
+        Fields ``(..., n_x, n_y, n_z)``, or ``(..., n_x, n_z, n_y)`` of a bridge, and their lattices.
     target : Lattice
         Where the result is wanted.
     width : float
         Width of the Gaussian, in the unit of the nodes.
+    from_bridge : bool
+        Whether the source is a bridge itself.
 
     Returns
     -------
     torch.Tensor
-        ``(..., N_x, N_y, N_z)``.
+        ``(..., N_x, N_z, N_y)``.
     """
     total: Tensor | None = None
     for fields, source in sources:
-        kernels = _kernels(source, target, width, 1, fields)
-        weights = (axis.to(fields) for axis in source.weights)
-        x, y, z = (kernel[0] * weight[:, None] for kernel, weight in zip(kernels, weights, strict=True))
+        x, y, z = (kernel[0] for kernel in _kernels(source, target, width, 1, fields))
         n_x, n_y, n_z = source.shape
-        planes = fields.reshape(-1, n_z) @ z
-        planes = y.T.expand(len(planes) // n_y, -1, -1).bmm(planes.view(-1, n_y, z.shape[1]))
-        planes = planes.view(-1, n_x, y.shape[1] * z.shape[1])
-        part = x.T.expand(len(planes), -1, -1).bmm(planes)
-        total = part if total is None else total + part
+        if from_bridge:
+            planes = (fields.reshape(-1, n_y) @ y).view(-1, n_z, y.shape[1])
+            planes = z.T.expand(len(planes), -1, -1).bmm(planes)
+        else:
+            planes = (fields.reshape(-1, n_z) @ z).view(-1, n_y, z.shape[1])
+            planes = planes.transpose(1, 2).bmm(y.expand(len(planes), -1, -1))
+        planes = planes.view(-1, n_x, z.shape[1] * y.shape[1])
+        kernel = x.T.expand(len(planes), -1, -1)
+        total = kernel.bmm(planes) if total is None else torch.baddbmm(total, kernel, planes)
     if total is None:
         raise ValueError("`sources` must not be empty")
-    return total.view(*sources[0][0].shape[:-3], *target.shape) / ((2 * torch.pi) ** 1.5 * width**3)
+    n_x, n_y, n_z = target.shape
+    return total.view(*sources[0][0].shape[:-3], n_x, n_z, n_y) / ((2 * torch.pi) ** 1.5 * width**3)
 
 
 def second_order(
-    fields: Tensor,
+    fields: Tensor | None,
     source: Lattice,
     target: Lattice,
     width: float,
     steps: tuple[Contraction, ...],
     *,
+    molecule: ArrangedMolecule,
+    total_width: float,
     smoothing: tuple[float, ...],
     powers: tuple[float, ...],
     tile: int,
@@ -107,14 +110,20 @@ def second_order(
 
     Parameters
     ----------
-    fields : torch.Tensor
-        ``(n_degrees, n_channels, n_x, n_y, n_z)``: the ``V_l`` on ``source``.
+    fields : torch.Tensor or None
+        ``(n_degrees - 1, n_channels, n_x, n_z, n_y)``: the ``V_l`` on ``source`` for ``l >= 1``; None if there is
+        degree 0 alone, which takes no field: the density is positive, its modulus of degree 0 is itself blurred,
+        and blurred again it is a sum of wider Gaussians.
     source, target : Lattice
         Where the fields are, and where the result is integrated.
     width : float
         Width of the wavelets, in the unit of the nodes.
     steps : tuple of Contraction
         What `contractions` made of the wavelets' polynomials.
+    molecule : ArrangedMolecule
+        Its atoms and charges, for degree 0.
+    total_width : float
+        Width of the atoms' Gaussians after both wavelets of degree 0.
     smoothing : tuple of float
         Part of the squared modulus of degree 0 that is added to those of each degree.
     powers : tuple of float
@@ -126,82 +135,76 @@ def second_order(
     -------
     torch.Tensor
         float64 ``(n_degrees, n_channels, n_powers)``.
+
+    Notes
+    -----
+    Cost: the products with the last axis, which are most, are ``n_channels n_x`` for each node and monomial, of
+    which there are ``(l + 1)(l + 2) / 2`` in a degree.
     """
-    n_degrees, n_channels, n_x, n_y, n_z = fields.shape
-    x, y, z = _kernels(source, target, width, n_degrees, fields)
-    x_weights, y_weights, z_weights = (axis.to(fields) for axis in target.weights)
-    u_weights, v_weights, w_weights = (axis.to(fields) for axis in source.weights)
-    fields = fields * (u_weights[:, None, None] * (v_weights[:, None] * w_weights))
-    lines = fields.view(-1, n_z) @ z.transpose(0, 1).reshape(n_z, -1)
-    lines = lines.view(n_degrees, n_channels * n_x, n_y, -1)
-    tables = _tables(x, steps)
-    depth = max(1, tile // (len(x_weights) * len(z_weights)))
+    charges = molecule.charges
+    n_channels, n_degrees = len(charges), len(steps) + 1
+    a_x, a_y, a_z = molecule.gaussians(target, total_width, 1)
+    a_x = charges[:, None] * (a_x[:, 0].T / ((2 * torch.pi) ** 1.5 * total_width**3))
+    arguments: list[Tensor] = [a_x.reshape(-1, len(a_y)), a_z[:, 0]]
+    y = None
+    if fields is not None:
+        x, y, z = _kernels(source, target, width, n_degrees, fields)
+        arguments += [fields, z.transpose(1, 2)]
+        arguments += [x[step.x_powers].transpose(1, 2) for step in steps]
+    u_weights, v_weights, w_weights = (axis.to(charges) for axis in target.weights)
+    n_x, n_y, n_z = target.shape
+    depth = max(1, tile // (n_x * n_z))
     integrals = []
-    for start in range(0, len(y_weights), depth):
+    for start in range(0, n_y, depth):
         part = slice(start, start + depth)
-        weight = (x_weights[:, None, None] * (y_weights[part, None] * z_weights)).flatten()
+        weight = (u_weights[:, None, None] * (w_weights[:, None] * v_weights[part])).flatten()
 
-        def work(lines: Tensor, y: Tensor, weight: Tensor, *tables: Tensor) -> Tensor:
-            squared = _squared_moduli(lines, y, tables, steps, n_channels, smoothing)
-            return power_sums(squared, weight, powers)[0]
+        def work(
+            weight: Tensor, a_y: Tensor, y: Tensor | None, a_x: Tensor, a_z: Tensor, *sources: Tensor
+        ) -> Tensor:
+            lines = a_z[:, :, None] * a_y[:, None]
+            first = (a_x @ lines.flatten(1)).square().add(FLOOR).view(n_channels, -1)
+            squared = [first]
+            if y is not None:
+                fields, z, *xs = sources
+                for step, field, x in zip(steps, fields, xs, strict=True):
+                    own = _squared_modulus(field, x, y, z, step).view(n_channels, -1)
+                    squared.append(torch.add(own, first, alpha=smoothing[step.degree]))
+            return power_sums(torch.stack(squared), weight, powers)[0]
 
-        integrals.append(recomputed(work, lines, y[:, :, part], weight, *tables))
+        y_part = None if y is None else y[:, :, part]
+        integrals.append(recomputed(work, weight, a_y[:, 0, part], y_part, *arguments))
     return torch.stack(integrals).double().sum(0).view(n_degrees, n_channels, len(powers))
 
 
-def _tables(x: Tensor, steps: tuple[Contraction, ...]) -> list[Tensor]:
-    """The axis x with the coefficients, for each step ``(f * X, j * k * n_x)``."""
-    n_powers, n_source, n_target = x.shape
-    matrix = torch.cat([step.coefficients.movedim(1, -1).flatten(0, -2) for step in steps])
-    rows = (matrix @ x.view(n_powers, -1)).split([len(step) for step in steps])
-    tables = []
-    for row, step in zip(rows, steps, strict=True):
-        n_fields, _, n_j, n_k = step.coefficients.shape
-        row = row.view(n_fields, n_j * n_k, n_source, n_target).permute(0, 3, 1, 2)
-        tables.append(row.reshape(n_fields * n_target, -1))
-    return tables
-
-
 def _kernels(source: Lattice, target: Lattice, width: float, n_powers: int, like: Tensor) -> list[Tensor]:
-    """The wavelets axis by axis, ``(power, n_source, n_target)``: all axes in one go, as they are small."""
+    """The wavelets axis by axis, ``(power, n_source, n_target)``, with the weights of the source."""
     pairs = list(zip(source.nodes, target.nodes, strict=True))
     offsets = torch.cat([((end - start[:, None]) / width).flatten() for start, end in pairs])
     tables = gaussian_powers(offsets.to(like), n_powers).split([len(start) * len(end) for start, end in pairs], -1)
-    return [table.view(n_powers, len(start), len(end)) for table, (start, end) in zip(tables, pairs, strict=True)]
+    return [
+        table.view(n_powers, len(start), len(end)) * weights.to(like)[:, None]
+        for table, (start, end), weights in zip(tables, pairs, source.weights, strict=True)
+    ]
 
 
-def _squared_moduli(
-    lines: Tensor,
-    y: Tensor,
-    tables: tuple[Tensor, ...],
-    steps: tuple[Contraction, ...],
-    n_channels: int,
-    smoothing: tuple[float, ...],
-) -> Tensor:
-    """Contract y and x, square, add up the harmonics: ``(n_degrees, n_channels, X * Y * Z)``.
+def _squared_modulus(field: Tensor, x: Tensor, y: Tensor, z: Tensor, step: Contraction) -> Tensor:
+    """Contract y, z and x, combine the monomials, square, add up.
 
-    ``lines`` is ``(n_degrees, n_channels * n_x, n_y, k * Z)``, ``y`` ``(j, n_y, Y)``, the tables are of `_tables`.
+    ``field`` is ``(c, n_x, n_z, n_y)``, ``x`` ``(monomial, X, n_x)``, ``y`` ``(j, n_y, Y)`` and ``z``
+    ``(k, Z, n_z)``; the result has ``c * X * Z * Y`` values.
     """
-    n_degrees, n_rows, n_y, _ = lines.shape
-    n_z, n_targets = lines.shape[-1] // n_degrees, y.shape[-1]
-    by_degree: list[Tensor] = []
-    planes = lines
-    for table, step in zip(tables, steps, strict=True):
-        l = step.degree
-        if l == len(by_degree):  # a new degree: all powers of y and z up to l at once
-            kernel = y[: l + 1].transpose(1, 2).reshape(-1, n_y).expand(n_rows, -1, -1)
-            planes = kernel.bmm(lines[l, :, :, : (l + 1) * n_z])
-            planes = planes.view(n_channels, n_rows // n_channels, l + 1, n_targets, l + 1, n_z)
-        n_fields = len(step.coefficients)
-        chosen = planes[:, :, step.y_powers, :, step.z_powers]
-        chosen = chosen.permute(0, 2, 4, 1, 3, 5).reshape(n_channels, -1, n_targets * n_z)
-        field = table.expand(n_channels, -1, -1).bmm(chosen)
-        squared = (field.square() if field.requires_grad else field.square_()).view(n_channels, n_fields, -1)
-        squared = squared.sum(1) if n_fields > 1 else squared[:, 0]
-        if l < len(by_degree):
-            by_degree[l] = by_degree[l] + squared
-        elif l:
-            by_degree.append(squared.add(by_degree[0], alpha=smoothing[l]))
-        else:
-            by_degree.append(squared + FLOOR)
-    return torch.stack(by_degree)
+    n_channels, n_x, n_z, n_y = field.shape
+    n_powers, n_lines, n_targets = step.degree + 1, z.shape[1], y.shape[-1]
+    lines = field.reshape(-1, n_y) @ y[:n_powers].transpose(0, 1).reshape(n_y, -1)
+    lines = lines.view(n_channels * n_x, n_z, n_powers, n_targets)
+    planes = []
+    for j in range(n_powers):
+        kernel = z[: n_powers - j].reshape(-1, n_z).expand(n_channels * n_x, -1, -1)
+        plane = kernel.bmm(lines[:, :, j]).view(n_channels, n_x, n_powers - j, n_lines * n_targets)
+        planes.append(plane.permute(2, 0, 1, 3))
+    every = torch.cat(planes)
+    kernels = x[:, None].expand(-1, n_channels, -1, -1).reshape(-1, x.shape[1], n_x)
+    monomials = kernels.bmm(every.view(len(every) * n_channels, n_x, -1)).view(len(every), -1)
+    fields = step.coefficients @ monomials
+    return (fields.square() if fields.requires_grad else fields.square_()).sum(0)

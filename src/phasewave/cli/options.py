@@ -86,8 +86,8 @@ EnsembleOption = Annotated[
     int,
     typer.Option(
         "--ensemble",
-        help="Members, each fitted to a part of the molecules: they give the uncertainty. 0: one model, fitted to "
-        "all, a little more accurate.",
+        help="Members, each fitted to a part of the molecules: they give the uncertainty. 0: the same predictions "
+        "without it, at the cost of one fit.",
     ),
 ]
 

@@ -169,7 +169,7 @@ def second_order(
                 fields, z, *xs = sources
                 for step, field, x in zip(steps, fields, xs, strict=True):
                     own = _squared_modulus(field, x, y, z, step).view(n_channels, -1)
-                    squared.append(torch.add(own, first, alpha=smoothing[step.degree]))
+                    squared.append(own + (first * smoothing[step.degree] + FLOOR))
             return power_sums(torch.stack(squared), weight, powers)[0]
 
         y_part = None if y is None else y[:, :, part]

@@ -15,7 +15,6 @@ from rich.table import Table
 
 from phasewave.cli.counting import CountProgress
 from phasewave.cli.devices import choose_device
-from phasewave.cli.errors import ExitCode
 from phasewave.cli.options import (
     ChannelsOption,
     DegreeOption,
@@ -37,13 +36,14 @@ from phasewave.cli.options import (
     ThreadsOption,
     scattering_settings,
 )
+from phasewave.cli.outputs import show_files, stoppable
 from phasewave.molecules.datasets import read_dataset
 from phasewave.molecules.evaluating import evaluate, open_model, write_evaluation
 from phasewave.molecules.feature_file import FeatureFile, read_features
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.fitting import Task, fit, make_task
 from phasewave.molecules.learning_curve import learning_curve
-from phasewave.molecules.model_settings import ModelSettings
+from phasewave.molecules.model_settings import ModelChoice, ModelSettings
 from phasewave.molecules.report import shown_unit, summary
 from phasewave.runs.interrupt import stop_on_signal
 
@@ -82,7 +82,7 @@ def fit_command(
     console = Console(highlight=False)
     if threads is not None:
         torch.set_num_threads(threads)
-    chosen = model or ("ridge" if data is None else "kernel")
+    chosen = _model_for(data) if model is None else model
     settings = ModelSettings(chosen, n_references=references, n_terms=terms, ensemble=ensemble, seed=seed)
     dataset = read_dataset(data)
     task = make_task(dataset, name=property_, split=split, n_train=n_train)
@@ -186,14 +186,14 @@ def learning_curve_command(
     console = Console(highlight=False)
     if threads is not None:
         torch.set_num_threads(threads)
-    chosen = model or ("ridge" if data is None else "kernel")
+    chosen = _model_for(data) if model is None else model
     settings = ModelSettings(chosen, n_references=references, n_terms=terms, ensemble=ensemble, seed=seed)
     dataset = read_dataset(data)
     task = make_task(dataset, name=property_)
     rows = _features(features, task, settings, {})
     where = choose_device(device)
     live = CountProgress(console, "fits")
-    with stoppable(resumable=True), live, stop_on_signal() as stop:
+    with stoppable("interrupted: --resume goes on"), live, stop_on_signal() as stop:
 
         def progress(done: int, total: int) -> bool:
             live.update(done, total)
@@ -224,17 +224,6 @@ def learning_curve_command(
     show_files(console, out)
 
 
-@contextlib.contextmanager
-def stoppable(*, resumable: bool = False) -> Iterator[None]:
-    """End with a message and the code of an interruption when Ctrl-C is pressed in the block."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        again = "--resume goes on" if resumable else "give the command again, with --overwrite if it left files"
-        Console(stderr=True, highlight=False).print(f"interrupted: {again}", markup=False, soft_wrap=True)
-        raise typer.Exit(ExitCode.NOT_CONVERGED) from stop
-
-
 def show_report(console: Console, metrics: dict[str, Any]) -> None:
     """Print the errors of a report, and how the predicted uncertainties hold."""
     rows = summary(metrics)
@@ -248,12 +237,6 @@ def show_report(console: Console, metrics: dict[str, Any]) -> None:
     if found is not None:
         words = f"{found['within_one']:.0%} of errors within one predicted deviation (a normal law: 68%)"
         console.print(f"{words}, {found['within_two']:.0%} within two (95%)", markup=False, soft_wrap=True)
-
-
-def show_files(console: Console, folder: Path) -> None:
-    """Print what is in a run's folder."""
-    files = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
-    console.print(f"files in {folder}: {', '.join(files)}", markup=False, soft_wrap=True)
 
 
 def _features(
@@ -276,6 +259,10 @@ def _features(
     features = SolidScattering(**asked)
     features.plan  # noqa: B018  (checks the parameters)
     return features
+
+
+def _model_for(data: Path | None) -> ModelChoice:
+    return "ridge" if data is None else "kernel"
 
 
 def _announce(console: Console, data: Path | None, task: Task, work: str) -> None:

@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from phasewave.cli.counting import CountProgress
 from phasewave.cli.devices import choose_device
-from phasewave.cli.energies import evaluate_command, fit_command, learning_curve_command, stoppable
+from phasewave.cli.energies import evaluate_command, fit_command, learning_curve_command
 from phasewave.cli.errors import ExitCode
 from phasewave.cli.options import (
     ChannelsOption,
@@ -31,6 +31,7 @@ from phasewave.cli.options import (
     ThreadsOption,
     scattering,
 )
+from phasewave.cli.outputs import stoppable
 from phasewave.cli.predictions import predict_command, relax_command
 from phasewave.cli.progress import duration
 from phasewave.cli.ranks import spoken_once

@@ -13,10 +13,9 @@ from rich.table import Table
 
 from phasewave.cli.counting import CountProgress
 from phasewave.cli.devices import choose_device
-from phasewave.cli.energies import stoppable
 from phasewave.cli.errors import ExitCode
 from phasewave.cli.options import DeviceOption, OverwriteOption, ThreadsOption
-from phasewave.cli.outputs import may_write
+from phasewave.cli.outputs import may_write, stoppable
 from phasewave.molecules.datasets import read_dataset
 from phasewave.molecules.evaluating import open_model
 from phasewave.molecules.predictions import predict_molecules

@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from phasewave.checks import plane_shape
-from phasewave.cli.errors import ExitCode
-from phasewave.cli.outputs import may_write
+from phasewave.cli.outputs import may_write, show_files, stoppable
 from phasewave.runs.folder import RunFolder, open_run
 from phasewave.runs.hdf5 import read_samples, write_samples
 from phasewave.runs.record import RunRecord, write_json
@@ -33,6 +32,7 @@ from phasewave.turbulence.two_sample import fits
 
 SAMPLES, METRICS, RECORD, FIGURE = "samples.h5", "metrics.json", "run.json", "figure.png"
 _NO_CHECKPOINT = ""  # these runs are done in seconds: there is nothing to resume
+_INTERRUPTED = "interrupted before the end: give the command again, with --overwrite if it left files"
 _FIXED_BY_SPECTRUM = ("mean", "standard_deviation", "spectrum_error")
 
 FieldArgument = Annotated[
@@ -90,7 +90,7 @@ def gaussian_command(
         write_json(run / METRICS, metrics)
         draw_synthesis(values[0], None, drawn, metrics, run / FIGURE, name="Gaussian field")
     _show_report(console, metrics)
-    _show_files(console, run.path)
+    show_files(console, run.path)
 
 
 def compare_command(
@@ -135,7 +135,7 @@ def compare_command(
     run = None
     if out is not None:
         run = open_run(out, files=(METRICS, FIGURE, RECORD), checkpoint=_NO_CHECKPOINT, overwrite=overwrite)
-    with _stoppable() if run is None else _recorded(run, settings, seed=seed, dtype="float32"):
+    with stoppable(_INTERRUPTED) if run is None else _recorded(run, settings, seed=seed, dtype="float32"):
         model = GaussianModel(target).sample(max(4, len(drawn)), seed=seed, shape=drawn.shape[-2:])
         with console.status("measuring" if judge is None else "measuring, and training the judges"):
             metrics = compare(
@@ -154,7 +154,7 @@ def compare_command(
                 draw_synthesis(target, model, drawn, metrics, path)
     _show_report(console, metrics)
     if run is not None:
-        _show_files(console, run.path)
+        show_files(console, run.path)
     if figure is not None:
         console.print(f"figure: {figure}", markup=False, soft_wrap=True)
 
@@ -186,7 +186,7 @@ def moments_command(
     values = torch.stack([each.values for each in fields])
     kinds = cast(Moments, settings.build(tuple(values.shape[-2:]), values.dtype))
     may_write(out, overwrite=overwrite)
-    with torch.no_grad(), _stoppable():
+    with torch.no_grad(), stoppable(_INTERRUPTED):
         fixed = kinds.standardized(values if ensemble else values[0])
         found = fixed(values if ensemble else values[0])
     source = [asdict(each.source) for each in fields]
@@ -239,7 +239,7 @@ def _recorded(run: RunFolder, settings: dict[str, Any], *, seed: int, dtype: str
     record = RunRecord(settings=settings, seed=seed, device="cpu", dtype=dtype)
     record.write(run / RECORD)
     try:
-        with _stoppable():
+        with stoppable(_INTERRUPTED):
             yield
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -247,17 +247,6 @@ def _recorded(run: RunFolder, settings: dict[str, Any], *, seed: int, dtype: str
             record.finish(run / RECORD, status="interrupted" if stopped else "failed")
         raise
     record.finish(run / RECORD, status="done")
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """End with a message and the code of an interruption when Ctrl-C is pressed in the block."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        message = "interrupted before the end: give the command again, with --overwrite if it left files"
-        Console(stderr=True, highlight=False).print(message, markup=False, soft_wrap=True)
-        raise typer.Exit(ExitCode.NOT_CONVERGED) from stop
 
 
 def _show_report(console: Console, metrics: dict[str, Any]) -> None:
@@ -268,8 +257,3 @@ def _show_report(console: Console, metrics: dict[str, Any]) -> None:
     console.print(table)
     if any(entry["in_loss"] for entry in metrics["definitions"].values()):
         console.print("* fixed by the moments that the samples were made from", markup=False)
-
-
-def _show_files(console: Console, folder: Path) -> None:
-    files = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
-    console.print(f"files in {folder}: {', '.join(files)}", markup=False, soft_wrap=True)

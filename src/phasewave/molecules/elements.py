@@ -6,8 +6,15 @@ from collections.abc import Collection
 
 import torch
 from ase.data import chemical_symbols
+from torch import Tensor
 
 from phasewave.molecules.structures import Molecules
+
+
+def with_unknown_elements(molecules: Molecules, known: Collection[int]) -> Tensor:
+    """Return which molecules (n,), bool, hold an atom of another element than the known atomic numbers."""
+    unknown = sorted(set(molecules.elements) - set(known))
+    return molecules.counts(unknown).sum(1) > 0
 
 
 def check_elements(molecules: Molecules, known: Collection[int]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from phasewave.molecules.dataset_record import Dataset
+from phasewave.molecules.elements import with_unknown_elements
 from phasewave.molecules.feature_file import FeatureFile
 from phasewave.molecules.figure import draw_errors
 from phasewave.molecules.fitting import ALL, choose_property, score
@@ -108,8 +109,7 @@ def evaluate(
     values = dataset.target(chosen_name)
     whole = split is None or split == ALL
     chosen = np.arange(len(dataset)) if whole else dataset.split(str(split)).test
-    unseen = sorted(set(dataset.molecules.elements) - set(model.baseline_.elements_))
-    strange = dataset.molecules.counts(unseen).sum(1).numpy()[chosen] > 0
+    strange = with_unknown_elements(dataset.molecules, model.baseline_.elements_).numpy()[chosen]
     if strange.all():
         model.baseline_.predict(dataset.molecules[chosen])  # names the element
     left_out, chosen = chosen[strange], chosen[~strange]

@@ -13,6 +13,7 @@ import torch
 
 from phasewave.checks import fail, integer
 from phasewave.molecules.dataset_record import Dataset
+from phasewave.molecules.elements import with_unknown_elements
 from phasewave.molecules.feature_file import FeatureFile
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.featurizing import compute_rows
@@ -140,8 +141,7 @@ def make_task(
             fail("n_train", f"be at most the {len(train)} training molecules of the split {named}", n_train)
         train = train[:n_train]
     molecules = dataset.molecules
-    unseen = sorted(set(molecules.elements) - set(molecules[train].elements))
-    strange = molecules.counts(unseen).sum(1).numpy()[test] > 0
+    strange = with_unknown_elements(molecules, molecules[train].elements).numpy()[test]
     return Task(dataset, chosen, values, named, train, test[~strange], test[strange])
 
 

@@ -20,6 +20,7 @@ from phasewave.molecules.fitting import choose_property, make_task, split_featur
 from phasewave.molecules.model_settings import ModelSettings
 from phasewave.molecules.predictions import predict_molecules
 from phasewave.molecules.recording import FIGURE, METRICS, RECORD, recorded
+from phasewave.molecules.report import error_metrics
 from phasewave.molecules.splits import N_DRAWS
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.folder import open_run
@@ -141,12 +142,12 @@ def learning_curve(
 
 
 def _errors(y: np.ndarray, found: Any) -> dict[str, float]:
-    errors, plain = np.abs(found.values - y), np.abs(found.baseline - y)
+    errors, plain = (error_metrics(values - y, unit="") for values in (found.values, found.baseline))
     return {
-        "mae": float(errors.mean()),
-        "rmse": float(np.sqrt((errors**2).mean())),
-        "baseline_mae": float(plain.mean()),
-        "baseline_rmse": float(np.sqrt((plain**2).mean())),
+        "mae": errors["mae"],
+        "rmse": errors["rmse"],
+        "baseline_mae": plain["mae"],
+        "baseline_rmse": plain["rmse"],
     }
 
 

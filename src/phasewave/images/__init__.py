@@ -1,0 +1,1 @@
+"""Images: scattering encoder, sparse-dictionary decoder, data and evaluation."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from phasewave.cli import molecules, turbulence
+from phasewave.cli import images, molecules, turbulence
 from phasewave.cli.errors import ErrorGroup, ExitCode
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(turbulence.app, name="turbulence")
 app.add_typer(molecules.app, name="molecules")
+app.add_typer(images.app, name="images")
 
 
 def _show_version(asked: bool) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 
 from phasewave.checks import fail, integer
 from phasewave.images.image_batches import BATCH_SIZE, as_float, check_images, draw, float_batches
+from phasewave.images.principal_axes import principal_axes
 from phasewave.scattering.planar import Scattering2D
 
 
@@ -84,12 +83,12 @@ class JudgeFeatures:
         tiny = torch.finfo(torch.float32).tiny
         self._offset = (fraction * means).clamp_min(tiny).float()
         rows = (self._logarithms(batch) for batch in float_batches(chosen))
-        self._mean, axes, variances, total = _principal_axes(rows, self._KEPT)
-        if not float(variances[0]) > 0:
-            fail("train_images", "differ from each other", "equal images")
-        leading = variances[:n_components]
-        self.explained = float(leading.sum() / total)
-        self._matrix = axes[:, :n_components] / variances[0].sqrt()
+        found = principal_axes(rows, kept=self._KEPT)
+        if len(found.variances) < n_components:
+            fail("train_images", f"vary in {n_components} directions at least", len(found.variances))
+        self._mean = found.mean
+        self._matrix = found.axes[:, :n_components] / found.variances[0].sqrt()
+        self.explained = float(found.variances[:n_components].sum()) / found.total
 
     def __call__(self, images: torch.Tensor, *, name: str = "images") -> torch.Tensor:
         """Return the features, float64 ``(n, n_components)``.
@@ -118,36 +117,3 @@ class JudgeFeatures:
     def _logarithms(self, images: torch.Tensor) -> torch.Tensor:
         values = self._scatter(images).clamp_min(0) + self._offset  # the pooling may undershoot 0 a little
         return values.log().flatten(1).double()
-
-
-def _principal_axes(
-    batches: Iterable[torch.Tensor], kept: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return mean (p,), axes (p, m) with m <= kept, their variances (m,), largest first, and the total variance.
-
-    The rows seen are held as count, mean and a factor R of at most ``kept`` rows with R^T R about their scatter
-    about the mean; a batch adds its own centred rows and one row for the shift between the two means.
-    """
-    count, total = 0, torch.zeros((), dtype=torch.float64)
-    mean = factor = torch.zeros(0)
-    for rows in batches:
-        here = rows.mean(0)
-        centred = rows - here
-        if count == 0:
-            stacked, mean = centred, here
-        else:
-            weight = len(rows) / (count + len(rows))
-            shift = here - mean
-            step = (count * weight) ** 0.5 * shift
-            stacked = torch.cat([factor, centred, step[None]])
-            total = total + step.square().sum()
-            mean = mean + weight * shift
-        count += len(rows)
-        total = total + centred.square().sum()
-        values, vectors = torch.linalg.eigh(stacked @ stacked.T)
-        factor = vectors[:, -kept:].T @ stacked
-    values, vectors = torch.linalg.eigh(factor @ factor.T)
-    values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
-    tiny = torch.finfo(values.dtype).tiny
-    axes = factor.T @ (vectors / values.clamp_min(tiny).sqrt())
-    return mean, axes, values / count, total / count

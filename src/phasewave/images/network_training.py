@@ -1,0 +1,235 @@
+"""One training for the network baselines: until the loss of images held out stops falling."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from phasewave.checks import fail, integer
+from phasewave.images.network_parts import TrainableNetwork, n_parameters
+from phasewave.images.training_records import TrainingEnd, TrainingProgress, TrainingResult, TrainingSettings
+from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
+
+_ORDER, _TRAINING, _VALIDATION = range(3)  # what random numbers are for
+
+
+def train_network(
+    network: TrainableNetwork,
+    train: Sequence[torch.Tensor],
+    validation: Sequence[torch.Tensor],
+    *,
+    settings: TrainingSettings,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> TrainingResult:
+    """Train a network in place; it ends with the weights of the least validation loss, in ``eval`` mode.
+
+    Parameters
+    ----------
+    network : TrainableNetwork
+        Trained on its own device.
+    train, validation : sequence of torch.Tensor
+        What ``losses`` takes: for a decoder (codes, images), for an autoencoder (images,). All tensors of one
+        have as many rows; the images may be uint8 and stay where they are.
+    settings : TrainingSettings
+    checkpoint : path-like, optional
+        Written after each epoch and when stopped; an existing one of the same settings, sizes and data is taken
+        up, to the same end as an unbroken run.
+    progress : callable, optional
+        Called after each batch with a `TrainingProgress`.
+    stop : callable, optional
+        Asked between batches whether to stop, for example a `phasewave.runs.interrupt.StopRequest`.
+
+    Raises
+    ------
+    ValueError
+        If the data are empty or do not fit together, or the checkpoint belongs to another training.
+    FloatingPointError
+        If a loss is not finite.
+    """
+    for name, parts in (("train", train), ("validation", validation)):
+        sizes = [len(part) for part in parts]
+        if not sizes or min(sizes) != max(sizes) or min(sizes) < 1:
+            fail(name, "be tensors of one number of rows >= 1", sizes)
+    if len(train[0]) < 2:
+        fail("train", "hold at least 2 samples", len(train[0]))
+    training = _Training(network, settings)
+    path = None if checkpoint is None else Path(checkpoint)
+    stored = {
+        **asdict(settings),
+        "weights": n_parameters(network),
+        "data": [[_fingerprint(part) for part in parts] for parts in (train, validation)],
+    }
+    if path is not None and path.exists():
+        training.restore(load_checkpoint(path, settings=stored, device=training.device))
+
+    def save() -> None:
+        if path is not None:
+            save_checkpoint(path, training.state(), settings=stored)
+
+    end = training.end()
+    while end is None:
+        if not training.epoch(train, progress=progress, stop=stop):
+            save()
+            end = TrainingEnd.INTERRUPTED
+            break
+        training.validate(validation, len(train[0]))
+        save()
+        end = training.end()
+    training.finish()
+    history = tuple((row[0], row[1]) for row in training.history)
+    return TrainingResult(end, training.best_epoch, training.least, history)
+
+
+def hold_out(n: int, *, fraction: float = 0.1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted positions of training and of validation samples, for sets without a validation split.
+
+    Raises
+    ------
+    ValueError
+        If ``n`` is under 3 or ``fraction`` not between 0 and 1.
+    """
+    integer("n", n, minimum=3)
+    if not 0 < fraction < 1:
+        fail("fraction", "lie between 0 and 1", fraction)
+    order = np.random.default_rng(seed).permutation(n)
+    n_out = min(max(1, round(fraction * n)), n - 2)
+    return np.sort(order[n_out:]), np.sort(order[:n_out])
+
+
+class _Training:
+    """The state of a training, from batch to batch."""
+
+    _NUMBERS = ("history", "best_epoch", "least", "falls", "last_change", "position", "running")
+
+    def __init__(self, network: TrainableNetwork, settings: TrainingSettings) -> None:
+        self.network, self.settings = network, settings
+        self.device = next(network.parameters()).device
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+        self.history: list[list[float]] = []
+        self.best: dict[str, torch.Tensor] = {}
+        self.best_epoch, self.least = 0, math.inf
+        self.falls, self.last_change = 0, 0
+        self.position, self.running = 0, 0.0  # within the epoch in work
+
+    @property
+    def rate(self) -> float:
+        return self.settings.learning_rate / 5**self.falls
+
+    def end(self) -> TrainingEnd | None:
+        """Return why training is over, or None."""
+        if self.falls > self.settings.n_falls:
+            return TrainingEnd.SETTLED
+        return TrainingEnd.MAX_EPOCHS if len(self.history) >= self.settings.max_epochs else None
+
+    def epoch(
+        self,
+        parts: Sequence[torch.Tensor],
+        *,
+        progress: Callable[[TrainingProgress], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> bool:
+        """Go on to the end of the epoch; False if stopped before."""
+        self.network.train()
+        done = len(self.history)
+        n = len(parts[0])
+        order = torch.randperm(n, generator=self._generator(_ORDER, done))
+        batches = order.tensor_split(max(1, n // self.settings.batch_size))  # none much smaller than the others
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        for number in range(self.position, len(batches)):
+            if stop is not None and stop():
+                return False
+            rows = batches[number]
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self._losses(parts, rows, noise=self._generator(_TRAINING, done, number)).mean()
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the training loss is {value} in epoch {done + 1}, batch {number + 1}: lower `learning_rate`"
+                )
+            loss.backward()
+            self.optimizer.step()
+            self.running += value * len(rows)
+            self.position = number + 1
+            if progress is not None:
+                seen = sum(len(batch) for batch in batches[: number + 1])
+                progress(
+                    TrainingProgress(
+                        epoch=done + 1,
+                        batch=number + 1,
+                        n_batches=len(batches),
+                        loss=self.running / seen,
+                        validation=self.least,
+                        since_best=done - self.best_epoch,
+                        learning_rate=self.rate,
+                    )
+                )
+        return True
+
+    @torch.no_grad()
+    def validate(self, parts: Sequence[torch.Tensor], n_trained: int) -> None:
+        """Close the epoch: measure the validation loss, keep the best weights, lower the rate on a plateau."""
+        self.network.eval()
+        total, n = 0.0, len(parts[0])
+        for number, rows in enumerate(torch.arange(n).split(self.settings.batch_size)):
+            total += float(self._losses(parts, rows, noise=self._generator(_VALIDATION, number)).sum())
+        epoch = len(self.history) + 1
+        self.history.append([self.running / n_trained, total / n])
+        self.position, self.running = 0, 0.0
+        if not math.isfinite(total):
+            raise FloatingPointError(f"the validation loss is {total} in epoch {epoch}: lower `learning_rate`")
+        if total / n < self.least:
+            self.least, self.best_epoch, self.last_change = total / n, epoch, epoch
+            self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
+        elif epoch - self.last_change >= self.settings.patience:
+            self.falls, self.last_change = self.falls + 1, epoch
+
+    def finish(self) -> None:
+        """Leave the network with the best weights."""
+        if self.best:
+            self.network.load_state_dict(self.best)
+        self.network.eval()
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return {
+            "network": dict(self.network.state_dict()),
+            "best": self.best,
+            "optimizer": [dict(self.optimizer.state.get(value, {})) for value in self.network.parameters()],
+            **{name: getattr(self, name) for name in self._NUMBERS},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` gave."""
+        self.network.load_state_dict(state["network"])
+        self.best = dict(state["best"])
+        for value, slots in zip(self.network.parameters(), state["optimizer"], strict=True):
+            if slots:  # the count of steps lives on the CPU, the averages where the weights do
+                self.optimizer.state[value] = {**slots, "step": slots["step"].cpu()}
+        for name in self._NUMBERS:
+            setattr(self, name, state[name])
+
+    def _generator(self, *place: int) -> torch.Generator:
+        """Return the random numbers of a place in the training: the same after a break."""
+        seed = np.random.SeedSequence([self.settings.seed, *place]).generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(seed) % 2**63)
+
+    def _losses(
+        self, parts: Sequence[torch.Tensor], rows: torch.Tensor, *, noise: torch.Generator
+    ) -> torch.Tensor:
+        batch = [part[rows.to(part.device)].to(self.device) for part in parts]
+        return self.network.losses(*batch, noise=noise)
+
+
+def _fingerprint(part: torch.Tensor) -> list[Any]:
+    """Return what tells one tensor of data from another."""
+    return [list(part.shape), str(part.dtype), float(part.double().sum()), float(part[0].double().sum())]

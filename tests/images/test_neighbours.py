@@ -8,6 +8,7 @@ from phasewave.images.neighbours import (
     density_coverage,
     memorisation_ratio,
     nearest,
+    nearest_images,
     precision_recall,
     radii,
 )
@@ -86,15 +87,31 @@ def test_order_does_not_matter():
     assert density_coverage(a[order], b.flip(0)) == density_coverage(a, b)
 
 
+def ratio(train, test, generated):
+    return memorisation_ratio(nearest(generated, train)[0], nearest(test, train)[0])
+
+
 def test_memorisation():
     train, test, other = rows(400, seed=10), rows(200, seed=11), rows(200, seed=12)
-    assert memorisation_ratio(train, test, train[:100]) == 0
-    assert memorisation_ratio(train, test, test) == 1
-    assert memorisation_ratio(train, test, other) == pytest.approx(1, abs=0.1)
-    near = train[:100] + 0.01 * rows(100, seed=13)
-    assert memorisation_ratio(train, test, near) < 0.05
-    with pytest.raises(ValueError, match="copies of training rows"):
-        memorisation_ratio(train, train[:5], test)
+    assert ratio(train, test, train[:100]) == 0
+    assert ratio(train, test, test) == 1
+    assert ratio(train, test, other) == pytest.approx(1, abs=0.1)
+    assert ratio(train, test, train[:100] + 0.01 * rows(100, seed=13)) < 0.05
+    with pytest.raises(ValueError, match="copies of training samples"):
+        ratio(train, train[:5], test)
+
+
+def test_nearest_images_see_through_exposure_in_any_batch(monkeypatch):
+    monkeypatch.setattr("phasewave.images.neighbours._IMAGES", 7)
+    among = torch.rand(30, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
+    distances, indices = nearest_images(0.1 + 0.6 * among[order], among)
+    assert torch.equal(indices, order)
+    assert float(distances.max()) < 1e-6
+    copies = (among * 255).round().to(torch.uint8)
+    assert not nearest_images(copies[order], copies)[0].any()
+    negative = nearest_images(1 - among[:1], among[:1])[0]
+    assert negative.tolist() == pytest.approx([2.0])
 
 
 def test_contrast_rows_forget_exposure_and_contrast():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from phasewave.checks import fail, integer
-from phasewave.images.image_batches import as_float
+from phasewave.images.image_batches import as_float, check_images
 
 _ROWS = 1024
+_IMAGES = 4096
 
 
 def nearest(rows: torch.Tensor, among: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,6 +39,38 @@ def nearest(rows: torch.Tensor, among: torch.Tensor) -> tuple[torch.Tensor, torc
         for part, found in zip(rows.split(_ROWS), indices.split(_ROWS), strict=True)
     ]
     return torch.cat(distances), indices
+
+
+def nearest_images(images: torch.Tensor, among: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Nearest neighbour of each image in another set, after `contrast_rows`; the other set goes by in batches.
+
+    Parameters
+    ----------
+    images, among : torch.Tensor (n, C, H, W), (m, C, H, W)
+        Float of values in [0, 1], or uint8; of one shape.
+
+    Returns
+    -------
+    distances : torch.Tensor (n,)
+        Root mean square per pixel value, float64: 0 for a copy, at most 2.
+    indices : torch.Tensor (n,)
+        Which of ``among``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not such images.
+    """
+    check_images("images", images)
+    check_images("among", among, like=images)
+    rows = contrast_rows(images)
+    least = torch.full((len(rows),), torch.inf, dtype=torch.float64, device=rows.device)
+    indices = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+    for start in range(0, len(among), _IMAGES):
+        distances, found = nearest(rows, contrast_rows(among[start : start + _IMAGES]))
+        closer = distances < least
+        least[closer], indices[closer] = distances[closer], found[closer] + start
+    return least / rows.shape[1] ** 0.5, indices
 
 
 def radii(rows: torch.Tensor, k: int) -> torch.Tensor:
@@ -143,25 +176,25 @@ def contrast_rows(images: torch.Tensor) -> torch.Tensor:
     return (centred / deviation.clamp_min(1e-4)).float()
 
 
-def memorisation_ratio(train: torch.Tensor, test: torch.Tensor, generated: torch.Tensor) -> float:
-    """Mean distance of generated rows to their nearest training row, over that of test rows.
+def memorisation_ratio(distances: torch.Tensor, test_distances: torch.Tensor) -> float:
+    """Mean distance of generated samples to their nearest training sample, over that of test samples.
 
     About 1 where a new sample is as far from the training set as other real samples are, 0 for copies.
 
     Parameters
     ----------
-    train, test, generated : torch.Tensor (n, d), (m, d), (k, d)
-        Features, or pixels by `contrast_rows`.
+    distances, test_distances : torch.Tensor (n,), (m,)
+        By `nearest` or `nearest_images`.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, or the test rows are copies of training rows themselves.
+        If the test samples are copies of training samples themselves.
     """
-    reference = float(nearest(test, train)[0].mean())
+    reference = float(test_distances.mean())
     if not reference > 0:
-        fail("test", "not be made of copies of training rows", f"a mean distance of {reference}")
-    return float(nearest(generated, train)[0].mean()) / reference
+        fail("test_distances", "not be those of copies of training samples", f"a mean of {reference}")
+    return float(distances.mean()) / reference
 
 
 def _distances(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:

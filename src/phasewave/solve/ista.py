@@ -43,7 +43,7 @@ class SparseState:
         """Return the state of a start from ``codes``."""
         residual = problem.residual(codes)
         correlation = problem.dictionary.adjoint(residual)
-        point = codes + step * correlation
+        point = torch.addcmul(codes, correlation, step)
         ones = codes.new_ones(codes.shape[0], 1)
         return cls(codes, residual, correlation, point, point, torch.zeros_like(codes), ones)
 
@@ -70,7 +70,7 @@ class SparseState:
         """Return the state at new codes."""
         residual = problem.residual(codes)
         correlation = problem.dictionary.adjoint(residual)
-        point = codes + step * correlation
+        point = torch.addcmul(codes, correlation, step)
         return SparseState(codes, residual, correlation, point, self.point, change, momentum)
 
 
@@ -129,7 +129,7 @@ class FISTA:
         change = codes - state.codes
         if self.restart:
             with torch.no_grad():
-                along = share * (state.change * change).sum(-1, keepdim=True)
-                uphill = along > change.square().sum(-1, keepdim=True)
-                momentum = torch.where(uphill, 1.0, momentum)
+                along = share * torch.linalg.vecdot(state.change, change)[:, None]
+                length = torch.linalg.vector_norm(change, dim=-1, keepdim=True)
+                momentum = torch.where(along > length.square(), 1.0, momentum)
         return state.moved(problem, codes, change, step, momentum)

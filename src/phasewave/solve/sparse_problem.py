@@ -57,9 +57,8 @@ def shrink(x: torch.Tensor, level: torch.Tensor | float, threshold: Threshold = 
     """
     if threshold == "positive":
         return torch.relu(x - level)
-    if isinstance(level, torch.Tensor):
-        return x - torch.minimum(torch.maximum(x, -level), level)
-    return x - x.clamp(-level, level)
+    bound = torch.as_tensor(level, dtype=x.dtype, device=x.device)
+    return x - torch.clamp(x, -bound, bound)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +142,9 @@ class SparseProblem:
 
     def peak(self, correlation: torch.Tensor) -> torch.Tensor:
         """Return the largest (absolute, when signed) correlation of each sample, at least 0, shape (n, 1)."""
-        size = correlation.abs() if self.threshold == "signed" else correlation.clamp(min=0.0)
-        return size.amax(-1, keepdim=True)
+        if self.threshold == "signed":
+            return torch.maximum(correlation.amax(-1, keepdim=True), -correlation.amin(-1, keepdim=True))
+        return correlation.amax(-1, keepdim=True).clamp(min=0.0)
 
     def gap(self, codes: torch.Tensor, residual: torch.Tensor, correlation: torch.Tensor) -> torch.Tensor:
         r"""Return the duality gap of each sample, shape (n,), given r = w - M z and c = M^T r.

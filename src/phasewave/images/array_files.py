@@ -46,7 +46,7 @@ def read_arrays(path: Path, layout: Layout, *, progress: Callable[[int, int], No
     try:
         arrays = _load(path)
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
+        if "Object arrays" in str(error):
             raise ValueError(
                 f"{path} must hold arrays of numbers, got Python objects: save plain arrays"
             ) from error

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from phasewave.images.dataset import ImageSet
-from phasewave.runs.atomic import replacing
+from phasewave.runs.hdf5_writing import writing_hdf5
 
 FORMAT = "phasewave images 1"
 _CHUNK_BYTES = 1 << 19
@@ -58,7 +58,7 @@ def write_images(
     """
     n, pixels = len(images), images.images.contiguous().numpy()
     chunk = max(1, min(n, _CHUNK_BYTES // max(1, pixels[:1].nbytes)))
-    with replacing(path) as stream, h5py.File(stream, "w") as file:
+    with writing_hdf5(path) as file:
         file.attrs["format"] = FORMAT
         file.attrs["sha256"] = image_checksum(images)
         file.attrs["source"] = images.source

@@ -3,8 +3,7 @@ import json
 import pytest
 import torch
 
-from phasewave.images.evaluation import evaluate_images
-from phasewave.images.frechet import FrechetDistance
+from phasewave.images.evaluation import ImageJudge, evaluate_images
 from phasewave.images.metrics import psnr
 
 
@@ -19,16 +18,11 @@ def smooth(number, *, seed):
 TRAIN, TEST = smooth(300, seed=0), smooth(120, seed=1)
 
 
-@pytest.fixture(scope="module")
-def judge():
-    return FrechetDistance(TRAIN, n_components=16)
-
-
 def blurred(images):
     return torch.nn.functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
 
 
-def test_every_measure_of_several_sets(judge):
+def test_every_measure_of_several_sets():
     noisy = (TEST + 0.02 * torch.randn(TEST.shape, generator=torch.Generator().manual_seed(2))).clamp(0, 1)
     found = evaluate_images(
         TRAIN,
@@ -37,7 +31,6 @@ def test_every_measure_of_several_sets(judge):
         train_reconstructions=TRAIN[:50].sqrt(),
         generated={"copies": TRAIN[:120], "new": smooth(120, seed=3), "blurred": blurred(smooth(120, seed=4))},
         codes=torch.randn(500, 6, generator=torch.Generator().manual_seed(5)),
-        judge=judge,
     )
     assert json.loads(json.dumps(found)) == found
     made, floor, back = found["generated"], found["floor"], found["reconstructed"]
@@ -55,26 +48,33 @@ def test_every_measure_of_several_sets(judge):
     assert {key.removesuffix("_train") for key in keys} <= set(found["definitions"])
 
 
-def test_one_set_and_the_least_number(judge):
-    found = evaluate_images(TRAIN, TEST, generated=smooth(40, seed=6), judge=judge)
+def test_one_set_and_the_least_number():
+    found = evaluate_images(TRAIN, TEST, generated=smooth(40, seed=6))
     assert found["n"] == 40
     assert "reconstructed" not in found
-    again = evaluate_images(TRAIN, TEST, generated=smooth(40, seed=6), judge=judge)
-    assert again == found
+    judge = ImageJudge(TRAIN, TEST, n_images=40)
+    assert judge.floor == found["floor"]
+    assert judge.generated(smooth(40, seed=6)) == found["generated"]
+    with pytest.raises(ValueError, match="`generated` must hold at least 40 images, got 39"):
+        judge.generated(smooth(39, seed=6))
 
 
-def test_the_floor_alone_and_a_judge_made_here():
+def test_the_floor_alone():
     found = evaluate_images(TRAIN, TEST)
     assert set(found) == {"n", "n_train", "n_test", "floor", "definitions"}
     assert found["floor"]["frechet"] > 0
 
 
-def test_bad_input(judge):
+def test_bad_input():
     with pytest.raises(ValueError, match="`reconstructions` must be 120 images as `test`, got 100"):
-        evaluate_images(TRAIN, TEST, reconstructions=TEST[:100], judge=judge)
+        evaluate_images(TRAIN, TEST, reconstructions=TEST[:100])
     with pytest.raises(ValueError, match=r"`generated prior` must be images of shape \(1, 16, 16\)"):
-        evaluate_images(TRAIN, TEST, generated={"prior": torch.rand(20, 1, 20, 20)}, judge=judge)
+        evaluate_images(TRAIN, TEST, generated={"prior": torch.rand(20, 1, 20, 20)})
     with pytest.raises(ValueError, match="`generated` must hold at least 10 images, got 9"):
-        evaluate_images(TRAIN, TEST, generated=TEST[:9], judge=judge)
-    with pytest.raises(ValueError, match="`train_reconstructions` must be of at most 300 images, got 600"):
-        evaluate_images(TRAIN, TEST, train_reconstructions=torch.cat([TRAIN, TRAIN]), judge=judge)
+        evaluate_images(TRAIN, TEST, generated=TEST[:9])
+    with pytest.raises(ValueError, match="`train_reconstructions` must be at most 300 images, got 600"):
+        evaluate_images(TRAIN, TEST, reconstructions=TEST, train_reconstructions=torch.cat([TRAIN, TRAIN]))
+    with pytest.raises(ValueError, match="`train_reconstructions` must come with `reconstructions`"):
+        evaluate_images(TRAIN, TEST, train_reconstructions=TRAIN)
+    with pytest.raises(ValueError, match="`n_images` must be an integer between 10 and 120, got 121"):
+        ImageJudge(TRAIN, TEST, n_images=121)

@@ -43,6 +43,127 @@ DEFINITIONS = {
 """What each figure of `evaluate_images` is."""
 
 
+class ImageJudge:
+    """Real images that made ones are measured against; what depends on the real ones alone is computed once.
+
+    Parameters
+    ----------
+    train, test : torch.Tensor (n, C, H, W)
+        Real images, float of values in [0, 1] or uint8: those that the models were trained on, and others.
+    n_images : int, optional
+        How many images of each kind are compared; by default as many as there are of the rarer kind.
+    n_neighbours : int
+        At most so many training images, drawn by ``seed``, among which nearest neighbours are looked for.
+    seed : int
+        Of all draws.
+
+    Attributes
+    ----------
+    distance : FrechetDistance
+        And so ``distance.features``.
+    n_images : int
+    floor : dict
+        What the test images give in place of generated ones.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the images do not fit together, or are under 65 training or 10 test images.
+
+    Notes
+    -----
+    Cost: two scatterings of the training images (at most 4000 and ``n_neighbours`` of them).
+    """
+
+    def __init__(
+        self,
+        train: torch.Tensor,
+        test: torch.Tensor,
+        *,
+        n_images: int | None = None,
+        n_neighbours: int = 10_000,
+        seed: int = 0,
+    ) -> None:
+        integer("n_neighbours", n_neighbours, minimum=1)
+        check_images("train", train, minimum=_FEWEST)
+        check_images("test", test, like=train, minimum=_FEWEST)
+        most = min(len(train), len(test))
+        self.n_images = most if n_images is None else integer("n_images", n_images, minimum=_FEWEST, maximum=most)
+        self.train, self.test, self.seed = train, test, seed
+        self.distance = FrechetDistance(train, seed=seed)
+        self._neighbours = draw(train, n_neighbours, seed=seed)
+        self._neighbour_features = self.distance.features(self._neighbours)
+        self._train_features = self._features(train)
+        self._test_features = self._features(test)
+        self._test_distances = self._distances(test, self._test_features)
+        self.floor = self._laws(self._test_features)
+        del self.floor["frechet_to_test"]  # of themselves
+
+    def reconstructed(
+        self, reconstructions: torch.Tensor, train_reconstructions: torch.Tensor | None = None
+    ) -> dict[str, float]:
+        """Return the measures of the reconstructions of all test images, and of the first training images.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are not images like the others, or not as many.
+        """
+        check_images("reconstructions", reconstructions, like=self.train)
+        if len(reconstructions) != len(self.test):
+            fail("reconstructions", f"be {len(self.test)} images as `test`", len(reconstructions))
+        found = {
+            "psnr": float(psnr(reconstructions, self.test).mean()),
+            "ssim": float(ssim(reconstructions, self.test).mean()),
+            **self._laws(self._features(reconstructions)),
+        }
+        if train_reconstructions is not None:
+            if len(train_reconstructions) > len(self.train):
+                fail("train_reconstructions", f"be at most {len(self.train)} images", len(train_reconstructions))
+            originals = self.train[: len(train_reconstructions)]
+            found["psnr_train"] = float(psnr(train_reconstructions, originals).mean())
+            found["ssim_train"] = float(ssim(train_reconstructions, originals).mean())
+        return found
+
+    def generated(self, images: torch.Tensor, *, name: str = "generated") -> dict[str, float]:
+        """Return the measures of generated images, at least ``n_images`` of them; ``name`` is for messages.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are not images like the others, or too few.
+        """
+        check_images(name, images, like=self.train, minimum=self.n_images)
+        features = self._features(images)
+        pixels, found = self._distances(images, features)
+        return {
+            **self._laws(features),
+            "memorisation_pixels": memorisation_ratio(pixels, self._test_distances[0]),
+            "memorisation_features": memorisation_ratio(found, self._test_distances[1]),
+        }
+
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        return self.distance.features(draw(images, self.n_images, seed=self.seed))
+
+    def _laws(self, features: torch.Tensor) -> dict[str, float]:
+        """Return what compares a sample with the real samples."""
+        precision, recall = precision_recall(self._train_features, features)
+        density, coverage = density_coverage(self._train_features, features)
+        return {
+            "frechet": frechet_distance(features, self._train_features),
+            "frechet_to_test": frechet_distance(features, self._test_features),
+            "precision": precision,
+            "recall": recall,
+            "density": density,
+            "coverage": coverage,
+        }
+
+    def _distances(self, images: torch.Tensor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the distances to the nearest training image, in pixels and in features."""
+        drawn = draw(images, self.n_images, seed=self.seed)
+        return nearest_images(drawn, self._neighbours)[0], nearest(features, self._neighbour_features)[0]
+
+
 def evaluate_images(
     train: torch.Tensor,
     test: torch.Tensor,
@@ -51,142 +172,57 @@ def evaluate_images(
     train_reconstructions: torch.Tensor | None = None,
     generated: torch.Tensor | Mapping[str, torch.Tensor] | None = None,
     codes: torch.Tensor | None = None,
-    judge: FrechetDistance | None = None,
     n_neighbours: int = 10_000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Measure reconstructed and generated images, with floors.
+    """Measure reconstructed and generated images, with floors. Several models: make one `ImageJudge` instead.
 
     Parameters
     ----------
     train, test : torch.Tensor (n, C, H, W)
-        Real images: those that the model was trained on, and others.
+        Real images: those that the model was trained on, and others. All images: float of values in [0, 1],
+        or uint8.
     reconstructions : torch.Tensor, optional
         Of all of ``test``, in their order.
     train_reconstructions : torch.Tensor, optional
-        Of the first ``len(train_reconstructions)`` of ``train``, in their order.
+        Of the first ``len(train_reconstructions)`` of ``train``, in their order; with ``reconstructions``.
     generated : torch.Tensor or mapping of str to torch.Tensor, optional
         Images from noise; several sets, each under its name, for several ways to draw codes.
     codes : torch.Tensor (m, d), optional
         Codes of the test images.
-    judge : FrechetDistance, optional
-        Made of ``train`` before; made here if not given. Keep one for several models.
     n_neighbours : int
-        At most so many training images, drawn by ``seed``, among which nearest neighbours are looked for.
     seed : int
+        See `ImageJudge`.
 
     Returns
     -------
     dict
-        JSON-able: ``n``; ``floor``; ``reconstructed`` and ``generated`` if asked for (one dict per set where a
-        mapping was given); ``codes``; and ``definitions``, what each figure is. n is the least number of images
-        of any sample.
+        JSON-able: ``n`` (the least number of images of train, test and generated sets), ``n_train``, ``n_test``;
+        ``floor``; ``reconstructed`` and ``generated`` if given (a dict per set where a mapping was given);
+        ``codes``; ``definitions``: what each figure is.
 
     Raises
     ------
     TypeError, ValueError
-        If the images do not fit together or are too few: n at least 10.
-
-    Notes
-    -----
-    All images: float of values in [0, 1], or uint8. Cost: a scattering of each image (with ``n_neighbours``
-    training images) and the distances between the samples.
+        If the images do not fit together or are too few.
     """
-    integer("n_neighbours", n_neighbours, minimum=1)
+    if train_reconstructions is not None and reconstructions is None:
+        fail("train_reconstructions", "come with `reconstructions`", "it alone")
+    check_images("train", train)
+    check_images("test", test, like=train)
     several = isinstance(generated, Mapping)
     made = {} if generated is None else dict(generated) if isinstance(generated, Mapping) else {"": generated}
-    real = {"train": train, "test": test}
-    for name, images in {**real, **{f"generated {name}".strip(): images for name, images in made.items()}}.items():
-        check_images(name, images, like=train, minimum=_FEWEST)
+    names = {key: f"generated {key}".strip() for key in made}
+    for key, images in made.items():
+        check_images(names[key], images, like=train, minimum=_FEWEST)
     n = min(len(images) for images in (train, test, *made.values()))
-    samples = _Samples(
-        FrechetDistance(train, seed=seed) if judge is None else judge,
-        train,
-        test,
-        n=n,
-        n_neighbours=n_neighbours,
-        seed=seed,
-    )
-    result: dict[str, Any] = {"n": n, "n_train": len(train), "n_test": len(test), "floor": samples.floor()}
-    reconstructed: dict[str, float] = {}
+    judge = ImageJudge(train, test, n_images=n, n_neighbours=n_neighbours, seed=seed)
+    result: dict[str, Any] = {"n": n, "n_train": len(train), "n_test": len(test), "floor": judge.floor}
     if reconstructions is not None:
-        if len(reconstructions) != len(test):
-            fail("reconstructions", f"be {len(test)} images as `test`", len(reconstructions))
-        reconstructed |= {"psnr": _mean(psnr(reconstructions, test)), "ssim": _mean(ssim(reconstructions, test))}
-        reconstructed |= samples.laws(samples.features(reconstructions))
-    if train_reconstructions is not None:
-        if len(train_reconstructions) > len(train):
-            fail("train_reconstructions", f"be of at most {len(train)} images", len(train_reconstructions))
-        originals = train[: len(train_reconstructions)]
-        reconstructed["psnr_train"] = _mean(psnr(train_reconstructions, originals))
-        reconstructed["ssim_train"] = _mean(ssim(train_reconstructions, originals))
-    if reconstructed:
-        result["reconstructed"] = reconstructed
-    figures = {name: samples.all(images) for name, images in made.items()}
-    if figures:
+        result["reconstructed"] = judge.reconstructed(reconstructions, train_reconstructions)
+    if made:
+        figures = {key: judge.generated(images, name=names[key]) for key, images in made.items()}
         result["generated"] = figures if several else figures[""]
     if codes is not None:
         result["codes"] = asdict(gaussianity(codes, seed=seed))
     return {**result, "definitions": DEFINITIONS}
-
-
-class _Samples:
-    """Real images of which generated ones are compared, and their features."""
-
-    def __init__(
-        self,
-        judge: FrechetDistance,
-        train: torch.Tensor,
-        test: torch.Tensor,
-        *,
-        n: int,
-        n_neighbours: int,
-        seed: int,
-    ) -> None:
-        self.judge, self.n, self.seed = judge, n, seed
-        self.neighbours = draw(train, n_neighbours, seed=seed)
-        self.neighbour_features = judge.features(self.neighbours)
-        self.real = self.features(train)
-        self.test = self.features(test)
-        self.test_distances = self._distances(draw(test, n, seed=seed), self.test)
-
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the features of n of the images."""
-        return self.judge.features(draw(images, self.n, seed=self.seed))
-
-    def floor(self) -> dict[str, float]:
-        """Return what the test images give in place of generated ones."""
-        figures = self.laws(self.test)
-        del figures["frechet_to_test"]  # of themselves
-        return figures
-
-    def laws(self, features: torch.Tensor) -> dict[str, float]:
-        """Return what compares a sample with the real samples."""
-        precision, recall = precision_recall(self.real, features)
-        density, coverage = density_coverage(self.real, features)
-        return {
-            "frechet": frechet_distance(features, self.real),
-            "frechet_to_test": frechet_distance(features, self.test),
-            "precision": precision,
-            "recall": recall,
-            "density": density,
-            "coverage": coverage,
-        }
-
-    def all(self, images: torch.Tensor) -> dict[str, float]:
-        """Return every measure of generated images."""
-        features = self.features(images)
-        pixels, found = self._distances(draw(images, self.n, seed=self.seed), features)
-        return {
-            **self.laws(features),
-            "memorisation_pixels": memorisation_ratio(pixels, self.test_distances[0]),
-            "memorisation_features": memorisation_ratio(found, self.test_distances[1]),
-        }
-
-    def _distances(self, images: torch.Tensor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the distances to the nearest training image, in pixels and in features."""
-        return nearest_images(images, self.neighbours)[0], nearest(features, self.neighbour_features)[0]
-
-
-def _mean(values: torch.Tensor) -> float:
-    return float(values.double().mean())

@@ -17,7 +17,7 @@ from phasewave.molecules.columns import ScatteringColumn
 from phasewave.molecules.density import charges
 from phasewave.molecules.first_order import ArrangedMolecule, first_order
 from phasewave.molecules.plan import ScatteringPlan
-from phasewave.molecules.second_order import blurred, second_order
+from phasewave.molecules.second_order import blurred, blurred_again, second_order
 from phasewave.molecules.structures import Molecules, as_molecules
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         Convergence knob: the cube root of the volume of a node of the lattice, in units of the width of the
         Gaussians on it, within the molecule.
     tile : int
-        Points in flight, which bounds the memory; the default suits a CPU, a GPU wants 30 times more.
+        Points in flight, times channels, which bounds the memory; the default suits a CPU, a GPU wants 10 times
+        more.
     max_points : int
         Most nodes that a molecule may need over all lattices.
     dtype : {"float32", "float64"}
@@ -90,7 +91,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         max_order: int = 2,
         sigma: float = DEFAULT_SIGMA,
         step: float = 0.45,
-        tile: int = 32768,
+        tile: int = 131072,
         max_points: int = 20_000_000,
         dtype: Literal["float32", "float64"] = "float32",
     ) -> None:
@@ -196,7 +197,6 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         plan = self.plan
         positions = molecules.positions
         all_charges = plan.unit * charges(molecules.numbers, plan.charge_table, plan.channels).to(positions)
-        all_charges = all_charges[list(plan.channel_order[0])]
         bounds = molecules.offsets.tolist()
         rows = []
         with torch.set_grad_enabled(torch.is_grad_enabled() and positions.requires_grad):
@@ -218,53 +218,43 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
 
     def _features(self, plan: ScatteringPlan, molecule: ArrangedMolecule) -> Tensor:
         settings: dict[str, Any] = {"powers": plan.powers, "tile": self.tile}
-        like, sums_of = molecule.positions, plan.channel_order[1]
+        like, extents = molecule.positions, molecule.extents
         groups = plan.density_groups(like.dtype, like.device)
-        first, second = (
-            first_order(molecule, lattice, plan.blur, groups, keep=False, sums_of=sums_of, **settings)[0]
-            for lattice in plan.density_lattices(molecule.extents)
-        )
-        parts = [(first + second)[0]]  # (channel, power)
+        zero, _ = first_order(molecule, plan.density_lattice(extents), plan.blur, groups, keep=False, **settings)
+        parts = [zero[0]]  # (channel, power)
         one, moduli = [], []
         for j in range(plan.n_scales if plan.max_order else 0):
             keep = plan.max_order > 1 and j + 1 < plan.n_scales and plan.max_degree > 0
-            groups = plan.wavelet_groups(j, like.dtype, like.device)
-            sums, kept = [], []
-            for lattice in plan.lattices(molecule.extents, j):
-                integrals, fields = first_order(
-                    molecule, lattice, plan.width(j), groups, keep=keep, sums_of=sums_of, **settings
-                )
-                sums.append(integrals)
-                if fields is not None:
-                    kept.append((fields, lattice))
-            one.append(sums[0] + sums[1])
-            moduli.append(tuple(kept))
+            groups, lattice = plan.wavelet_groups(j, like.dtype, like.device), plan.lattice(extents, j)
+            sums, kept = first_order(molecule, lattice, plan.width(j), groups, keep=keep, **settings)
+            one.append(sums)
+            moduli.append((kept, lattice))
         if one:
             parts.append(torch.stack(one).permute(2, 0, 1, 3))  # channel, scale, degree, power
         two = []
         for j in range(plan.n_scales - 1 if plan.max_order > 1 else 0):
-            sources, done = moduli[j], 0.0
+            (source, lattice), done = moduli[j], 0.0
+            fields = None
             for j2 in range(j + 1, plan.n_scales):
-                bridge = plan.bridge_lattice(molecule.extents, j, j2)
-                fields = None
-                if sources:
-                    blur = plan.bridge_blur(j2)
-                    fields = blurred(sources, bridge, math.sqrt(blur**2 - done**2), from_bridge=done > 0)
-                    sources, done = ((fields, bridge),), blur
-                steps = plan.contractions(j2, like.dtype, like.device)
-                settings["smoothing"] = plan.smoothing2(j, j2)
-                settings["total_width"] = plan.width2(j, j2)
-                first, second = (
-                    second_order(
-                        fields, bridge, target, plan.bridge_width(j2), steps, molecule=molecule, **settings
-                    )
-                    for target in plan.lattices2(molecule.extents, j, j2)
+                bridge, blur = plan.bridge_lattice(extents, j, j2), plan.bridge_blur(j2)
+                if source is not None:
+                    take = blurred if fields is None else blurred_again
+                    fields = source = take(source, lattice, bridge, math.sqrt(blur**2 - done**2))
+                    lattice, done = bridge, blur
+                sums = second_order(
+                    fields,
+                    bridge,
+                    plan.lattice2(extents, j, j2),
+                    plan.bridge_width(j2),
+                    plan.contractions(j2, like.dtype, like.device),
+                    molecule=molecule,
+                    total_width=plan.width2(j, j2),
+                    smoothing=plan.smoothing2(j, j2),
+                    **settings,
                 )
-                two.append(first + second)
+                two.append(sums)
         if two:
             parts.append(torch.stack(two).permute(2, 0, 1, 3))
-        places = np.argsort(plan.channel_order[0])
-        parts = [part[list(places)] for part in parts]
         scaled = torch.cat([part.flatten() for part in parts])
         units = scaled.new_tensor([plan.unit**-q for q in plan.powers])
         return (scaled.view(-1, len(units)) * units).flatten().to(like.dtype)

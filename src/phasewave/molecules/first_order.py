@@ -53,8 +53,8 @@ class ArrangedMolecule:
         return ArrangedMolecule(charges, centred, fixed[order, longest].tolist(), (x, y, z))
 
     def gaussians(self, lattice: Lattice, width: float, n_powers: int) -> tuple[Tensor, Tensor, Tensor]:
-        """`gaussian_powers` of the atoms on each axis, ``(n_atoms, n_powers, n_nodes)``."""
-        nodes = torch.cat(lattice.nodes).to(self.positions)
+        """`gaussian_powers` of the atoms on each axis, ``(n_lattices, n_atoms, n_powers, n_nodes)``."""
+        nodes = torch.cat(lattice.nodes, 1).to(self.positions)[:, None]
         centres = torch.cat([self.positions[:, i : i + 1].expand(-1, n) for i, n in enumerate(lattice.shape)], 1)
         x, y, z = gaussian_powers((nodes - centres) / width, n_powers).split(lattice.shape, -1)
         return x, y, z
@@ -69,16 +69,15 @@ def first_order(
     powers: tuple[float, ...],
     tile: int,
     keep: bool,
-    sums_of: tuple[tuple[int, int], ...] = (),
 ) -> tuple[Tensor, Tensor | None]:
-    """Integrate powers of the moduli on one sublattice, and keep the moduli for order 2 if asked.
+    """Integrate powers of the moduli, and keep the moduli for order 2 if asked.
 
     Parameters
     ----------
     molecule : ArrangedMolecule
         Its atoms and charges.
     lattice : Lattice
-        One sublattice, of nodes in Angstrom.
+        Nodes in Angstrom.
     width : float
         Width ``s`` of the Gaussians, Angstrom.
     groups : tuple of HarmonicGroup
@@ -86,62 +85,47 @@ def first_order(
     powers : tuple of float
         Exponents ``q``.
     tile : int
-        Points in flight: the lattice is cut across the middle axis into slabs of about so many nodes.
+        Points in flight: the lattice is cut across the middle axis into slabs of about so many nodes, times
+        channels.
     keep : bool
         Whether to return the moduli.
-    sums_of : tuple of pairs of int
-        The last channels are sums of these.
 
     Returns
     -------
     sums : torch.Tensor
         float64 ``(n_degrees, n_channels, n_powers)``.
     moduli : torch.Tensor or None
-        ``(n_degrees - 1, n_channels, n_x, n_y, n_z)``, without degree 0.
+        ``(n_lattices, n_channels, n_x, n_degrees - 1, n_y, n_z)``, without degree 0.
 
     Notes
     -----
-    Cost: for each node and atom near its slab less than ``n_channels (max_degree + 1)^3 / 2`` products, over the
-    channels that are no sums.
+    Cost: for each node and atom near its slab less than ``n_channels (max_degree + 1)^3 / 2`` products.
     """
-    positions, n_channels = molecule.positions, len(molecule.charges)
-    charges = molecule.charges[: n_channels - len(sums_of)]
-    n_atoms, n_degrees = len(positions), len(groups[0].squares)
+    positions, n_channels, n_degrees = molecule.positions, len(molecule.charges), len(groups[0].squares)
     n_x, n_y, n_z = lattice.shape
-    x_weights, y_weights, z_weights = torch.cat(lattice.weights).to(positions).split(lattice.shape)
+    x_weights, y_weights, z_weights = lattice.weights_like(positions)
     x, y, z = molecule.gaussians(lattice, width, n_degrees)
-    rows, tables = [], []
-    for group in groups:
-        powers_of_x = x[:, group.x_powers].permute(2, 0, 1)
-        rows.append(charges[:, None, :, None] * powers_of_x)
-        n_f, n_i, n_j, n_k = group.coefficients.shape
-        matrix = group.coefficients.permute(1, 0, 3, 2).reshape(-1, n_j)
-        tables.append((matrix @ y).view(n_atoms, n_i, n_f, n_k, n_y).transpose(-1, -2))
-    squares = tuple(group.squares for group in groups)
+    rows = molecule.charges[:, None, :, None] * x.permute(0, 3, 1, 2)[:, None]
+    n_lattices = len(rows)
 
-    depth = max(1, tile // (n_x * n_z))
+    depth = max(1, tile // (n_lattices * n_channels * n_x * n_z))
     integrals, kept = [], []
     reach = width * gaussian_reach(positions.dtype)
-    along = lattice.nodes[1].tolist()
+    lows, highs = (ends.tolist() for ends in torch.aminmax(lattice.nodes[1], dim=0))
     for start in range(0, n_y, depth):
         stop = min(start + depth, n_y)
-        low, high = along[start] - reach, along[stop - 1] + reach
+        low, high = lows[start] - reach, highs[stop - 1] + reach
         near = slice(bisect_left(molecule.along, low), bisect_right(molecule.along, high))
-        weight = (x_weights[:, None, None] * (y_weights[start:stop, None] * z_weights)).flatten()
+        weight = (y_weights[:, start:stop, None] * z_weights[:, None]).flatten(1)
 
-        def work(x: tuple[Tensor, ...], y: tuple[Tensor, ...], z: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-            return power_sums(squared_moduli(x, y, z, squares, sums_of), w, powers)
+        def work(x: Tensor, y: Tensor, z: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+            squared = squared_moduli(x, y, z, groups)
+            return power_sums(squared.view(n_lattices, -1, weight.shape[1]), weight, powers)
 
-        sums, moduli = recomputed(
-            work,
-            tuple(table[:, :, near] for table in rows),
-            tuple(table[near, :, :, start:stop] for table in tables),
-            z[near],
-            weight,
-        )
+        sums, moduli = recomputed(work, rows[:, :, :, near], y[:, near, :, start:stop], z[:, near], weight)
         integrals.append(sums)
         if keep:
-            kept.append(moduli.view(n_degrees, n_channels, n_x, stop - start, n_z)[1:])
-    total = torch.stack(integrals).double().sum(0)
-    fields = None if not keep else kept[0] if len(kept) == 1 else torch.cat(kept, 3)
-    return total.view(n_degrees, n_channels, len(powers)), fields
+            kept.append(moduli.view(n_lattices, n_channels, n_x, n_degrees, stop - start, n_z)[:, :, :, 1:])
+    total = torch.stack(integrals).double().sum(0).view(len(powers), n_lattices, n_channels, n_x, n_degrees)
+    total = torch.einsum("qhcxd,hx->dcq", total, x_weights.double())
+    return total, torch.cat(kept, 4) if keep else None

@@ -28,7 +28,7 @@ class HarmonicGroup:
     x_powers : slice
         Those powers, of one parity.
     coefficients : torch.Tensor
-        ``(f, i, j, k)``; the i are those of ``x_powers``.
+        ``(k, i, f, j)``; the i are those of ``x_powers``.
     squares : torch.Tensor
         ``(n_degrees, f)``: how the squared fields add up to the squared moduli.
     """
@@ -58,7 +58,8 @@ def harmonic_groups(wavelets: SolidHarmonicWavelets, scale: int, blur: float) ->
     groups = []
     for last, own in members.items():
         x_powers = slice(last % 2, last + 1, 2)
-        groups.append(HarmonicGroup(x_powers, polynomials[own][:, x_powers].contiguous(), squares[:, own]))
+        coefficients = polynomials[own][:, x_powers].permute(3, 1, 0, 2).contiguous()
+        groups.append(HarmonicGroup(x_powers, coefficients, squares[:, own]))
     return tuple(groups)
 
 
@@ -69,8 +70,8 @@ def gaussian_reach(dtype: torch.dtype) -> float:
 
 def gaussian_powers(offsets: Tensor, n_powers: int) -> Tensor:
     r"""Return :math:`\xi^p e^{-\xi^2/2}`, ``p < n_powers``, on a new axis before the last; far out exactly 0."""
-    exponent = -0.5 * offsets * offsets
-    power = torch.where(exponent < -_CUT[offsets.dtype], torch.zeros_like(exponent), exponent.exp())
+    exponent = offsets.square() * -0.5
+    power = torch.where(exponent < -_CUT[offsets.dtype], 0.0, exponent.exp())
     powers = [power]
     for _ in range(n_powers - 1):
         power = power * offsets
@@ -78,55 +79,47 @@ def gaussian_powers(offsets: Tensor, n_powers: int) -> Tensor:
     return torch.stack(powers, -2)
 
 
-def squared_moduli(
-    x: tuple[Tensor, ...],
-    y: tuple[Tensor, ...],
-    z: Tensor,
-    squares: tuple[Tensor, ...],
-    sums_of: tuple[tuple[int, int], ...] = (),
-) -> Tensor:
-    r"""Sum over atoms and square: the squared moduli of one tile.
+def squared_moduli(x: Tensor, y: Tensor, z: Tensor, groups: tuple[HarmonicGroup, ...]) -> Tensor:
+    r"""Sum over atoms and square: the squared moduli of one tile, on each of ``h`` lattices.
 
     .. math::
 
-        U_l^2(x, y, z) = \sum_{m} \Big[\sum_{a,i} X_{c,x,(a,i)} \sum_k Y_{(a,i,m,y),k} Z_{a,k,z}\Big]^2
+        U_l^2(x, y, z) = \sum_{m} \Big[\sum_{a,i} X_{c,x,(a,i)} \sum_k \Big(\sum_j C_{k,i,m,j} Y_{a,j,y}\Big)
+        Z_{a,k,z}\Big]^2
 
     Parameters
     ----------
-    x : tuple of torch.Tensor
-        One a group, ``(n_channels, n_x, a, i)``; the charges are in.
-    y : tuple of torch.Tensor
-        One a group, ``(a, i, f, n_y, k)``: the polynomials' coefficients are in.
-    z : torch.Tensor
-        ``(a, k, n_z)``.
-    squares : tuple of torch.Tensor
-        One a group, see `HarmonicGroup`.
-    sums_of : tuple of pairs of int
-        Channels to be added: fields that are the sums of those of two others.
+    x : torch.Tensor
+        ``(h, n_channels, n_x, a, i)``; the charges are in.
+    y, z : torch.Tensor
+        ``(h, a, j, n_y)`` and ``(h, a, k, n_z)``.
+    groups : tuple of HarmonicGroup
+        The polynomials ``C``.
 
     Returns
     -------
     torch.Tensor
-        ``(n_degrees, n)``, ``n = n_channels * n_x * n_y * n_z``, the added channels last.
+        ``(h * n_channels * n_x, n_degrees, n_y * n_z)``.
     """
-    totals: list[Tensor] = []
-    for rows, tables, weights in zip(x, y, squares, strict=True):
-        n_atoms, n_powers, n_fields, n_y, n_k = tables.shape
-        planes = torch.bmm(tables.reshape(n_atoms, n_powers * n_fields * n_y, n_k), z)
-        planes = planes.view(n_atoms * n_powers, n_fields, n_y * z.shape[-1]).transpose(0, 1)
-        n_channels, n_x = rows.shape[:2]
-        matrix = rows.reshape(1, n_channels * n_x, n_atoms * n_powers)
-        fields = torch.bmm(matrix.expand(n_fields, -1, -1), planes)
-        channels = fields.view(n_fields, n_channels, n_x * n_y * z.shape[-1])
-        parts = [channels[:, a] + channels[:, b] for a, b in sums_of]
-        parts = [_square(values).flatten(1) for values in (channels, *parts)]
-        if totals:
-            totals = [total.addmm_(weights, part) for total, part in zip(totals, parts, strict=True)]
+    n_lattices, n_atoms, n_y, n_nodes = len(x), y.shape[1], y.shape[-1], y.shape[-1] * z.shape[-1]
+    n_rows = x.shape[1] * x.shape[2]
+    y, z = y.flatten(0, 1), z.flatten(0, 1)
+    total: Tensor | None = None
+    for group in groups:
+        n_k, n_i, n_fields, n_j = group.coefficients.shape
+        tables = group.coefficients.view(1, -1, n_j).expand(len(y), -1, -1).bmm(y)
+        planes = tables.view(len(y), n_k, n_i * n_fields * n_y).transpose(1, 2).bmm(z)
+        rows = x[..., group.x_powers].reshape(n_lattices, n_rows, n_atoms * n_i)
+        fields = rows.bmm(planes.view(n_lattices, n_atoms * n_i, n_fields * n_nodes))
+        fields = fields.view(n_lattices * n_rows, n_fields, n_nodes)
+        fields = fields.square() if fields.requires_grad else fields.square_()
+        squares = group.squares.expand(len(fields), -1, -1)
+        if group.squares.numel() == 1:  # the density
+            total = fields * group.squares + FLOOR
+        elif total is None:
+            total = torch.baddbmm(fields.new_full((1, 1, 1), FLOOR), squares, fields)
         else:
-            floor = weights.new_full((1, 1), FLOOR)
-            totals = [torch.addmm(floor, weights, part) for part in parts]
-    return torch.cat(totals, 1) if sums_of else totals[0]
-
-
-def _square(values: Tensor) -> Tensor:
-    return values.square() if values.requires_grad else values.square_()
+            total = total.baddbmm_(squares, fields)
+    if total is None:
+        raise ValueError("`groups` must not be empty")
+    return total

@@ -26,14 +26,15 @@ _INSIDE = 0.3  # nodes by which an atom may stand outside the box; so flat molec
 
 @dataclass(frozen=True)
 class Lattice:
-    """A cubic lattice around a molecule: nodes and weights axis by axis.
+    """One or two cubic lattices of equal shape around a molecule: nodes and weights axis by axis.
 
     Attributes
     ----------
     nodes : tuple of three torch.Tensor
-        float64, coordinates along each axis, in the unit of length.
+        float64 ``(n_lattices, n)``, coordinates along each axis, in the unit of length.
     weights : tuple of three torch.Tensor
-        float64, of the quadrature along each axis: an integral is a sum of values times the three weights.
+        float64 ``(n_lattices, n)``, of the quadrature along each axis: an integral is a sum, over the nodes of all
+        lattices, of values times the three weights.
     """
 
     nodes: tuple[Tensor, Tensor, Tensor]
@@ -41,8 +42,13 @@ class Lattice:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Number of nodes along each axis."""
-        x, y, z = (len(nodes) for nodes in self.nodes)
+        """Number of nodes along each axis, of one lattice."""
+        x, y, z = (nodes.shape[1] for nodes in self.nodes)
+        return x, y, z
+
+    def weights_like(self, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The weights, of another tensor's dtype and device."""
+        x, y, z = torch.cat(self.weights, 1).to(other).split(self.shape, 1)
         return x, y, z
 
 
@@ -74,8 +80,8 @@ class LatticeRule:
         margin = _margin(self.period)
         return 2 * math.prod(b - a + 1 + 2 * margin for a, b in _boxes(extents, self.period * width))
 
-    def body_centred(self, extents: Extents, width: float) -> tuple[Lattice, Lattice]:
-        """Both halves of the lattice; a sum over both is an integral.
+    def body_centred(self, extents: Extents, width: float) -> Lattice:
+        """Both halves of the lattice.
 
         Parameters
         ----------
@@ -85,15 +91,16 @@ class LatticeRule:
             The width ``s``, in the unit of length.
         """
         boxes = _boxes(extents, self.period * width)
-        above, below = (_lattice(boxes, self.period, width, shift) for shift in (0.25, -0.25))
-        return above, below
+        (x, u), (y, v), (z, w) = (_axis(a, b, self.period, width) for a, b in boxes)
+        return Lattice((x, y, z), (u / 2, v, w))
 
     def cubic(self, extents: Extents, width: float) -> Lattice:
         """A simple cubic lattice of constant period ``step``, to ``CUBIC_REACH`` widths outside the atoms."""
         margin = math.ceil(CUBIC_REACH / self.step)
         unit = self.step * width
         x, y, z = (
-            unit * torch.arange(a - margin, b + margin + 1, dtype=torch.float64) for a, b in _boxes(extents, unit)
+            unit * torch.arange(a - margin, b + margin + 1, dtype=torch.float64)[None]
+            for a, b in _boxes(extents, unit)
         )
         one, two, three = (torch.full_like(nodes, unit) for nodes in (x, y, z))
         return Lattice((x, y, z), (one, two, three))
@@ -105,11 +112,6 @@ def _boxes(extents: Extents, unit: float) -> Boxes:
     highs = [math.ceil(high / unit - _INSIDE) for _, high in extents]
     x, y, z = ((a, max(a, b)) for a, b in zip(lows, highs, strict=True))
     return x, y, z
-
-
-def _lattice(boxes: Boxes, period: float, width: float, shift: float) -> Lattice:
-    (x, u), (y, v), (z, w) = (_axis(a, b, period, width, shift) for a, b in boxes)
-    return Lattice((x, y, z), (u / 2, v, w))
 
 
 def _stretch(u: Tensor, period: float) -> tuple[Tensor, Tensor]:
@@ -129,10 +131,10 @@ def _margin(period: float) -> int:
 
 @lru_cache(maxsize=8192)
 @torch.inference_mode(False)
-def _axis(a: int, b: int, period: float, width: float, shift: float) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of an axis whose atoms lie in ``[a, b]`` periods; shared: not to be written."""
+def _axis(a: int, b: int, period: float, width: float) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of both halves of an axis whose atoms lie in ``[a, b]`` periods; not to be written."""
     margin = _margin(period)
-    t = torch.arange(a - margin, b + margin + 1, dtype=torch.float64) + shift
+    t = torch.arange(a - margin, b + margin + 1, dtype=torch.float64) + torch.tensor([[0.25], [-0.25]])
     above, above_slope = _stretch(t - b, period)
     below, below_slope = _stretch(a - t, period)
     unit = period * width

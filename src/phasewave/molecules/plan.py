@@ -61,23 +61,6 @@ class ScatteringPlan:
         return charge_table(self.channels)
 
     @cached_property
-    def channel_order(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-        """The channels with those last that are sums of two others, and which these are, as places in that order.
-
-        Fields of such a sum need no products of their own.
-        """
-        table, n = self.charge_table[:, 1:], len(self.channels)
-        sums: dict[int, tuple[int, int]] = {}
-        for c in reversed(range(n)):
-            for a, b in combinations([i for i in range(n) if i != c and i not in sums], 2):
-                in_use = any(c in pair for pair in sums.values())
-                if not in_use and torch.equal(table[c], table[a] + table[b]):
-                    sums[c] = (a, b)
-                    break
-        order = (*(i for i in range(n) if i not in sums), *sums)
-        return order, tuple((order.index(a), order.index(b)) for a, b in sums.values())
-
-    @cached_property
     def wavelets(self) -> SolidHarmonicWavelets:
         """The wavelets."""
         return SolidHarmonicWavelets(self.max_degree, self.blur)
@@ -101,16 +84,16 @@ class ScatteringPlan:
         """Width for which the lattice of order 2 is laid, Angstrom."""
         return math.hypot(self.width(scale), self.wavelets.width(scale2))
 
-    def density_lattices(self, extents: Extents) -> tuple[Lattice, Lattice]:
-        """Both halves of the lattice of order 0."""
+    def density_lattice(self, extents: Extents) -> Lattice:
+        """The lattice of order 0."""
         return LatticeRule(self.step * _DENSITY_STEP).body_centred(extents, self.blur)
 
-    def lattices(self, extents: Extents, scale: int) -> tuple[Lattice, Lattice]:
-        """Both halves of the lattice on which order 1 is integrated at one scale."""
+    def lattice(self, extents: Extents, scale: int) -> Lattice:
+        """The lattice on which order 1 is integrated at one scale."""
         return self._rule(scale).body_centred(extents, self.width(scale))
 
-    def lattices2(self, extents: Extents, scale: int, scale2: int) -> tuple[Lattice, Lattice]:
-        """Both halves of the lattice on which order 2 is integrated."""
+    def lattice2(self, extents: Extents, scale: int, scale2: int) -> Lattice:
+        """The lattice on which order 2 is integrated."""
         return self._rule2(scale, scale2).body_centred(extents, self.width2(scale, scale2))
 
     def _rule(self, scale: int) -> LatticeRule:

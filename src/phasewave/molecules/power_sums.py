@@ -12,22 +12,21 @@ def power_sums(squared: Tensor, weights: Tensor, powers: tuple[float, ...]) -> t
     Parameters
     ----------
     squared : torch.Tensor
-        ``U^2``, positive: rows of values at the nodes, of any shape that makes ``(rows, n)``.
+        ``U^2``, positive, ``(n_lattices, rows, n)``.
     weights : torch.Tensor
-        ``(n,)``.
+        ``(n_lattices, n)``.
     powers : tuple of float
         The ``q``, positive.
 
     Returns
     -------
     sums : torch.Tensor
-        ``(rows, len(powers))``.
+        ``(len(powers), n_lattices, rows)``.
     modulus : torch.Tensor
-        ``U``, ``(rows, n)``.
+        ``U``, of the shape of ``squared``.
     """
-    squared = squared.view(-1, len(weights))
     modulus = squared.sqrt()
-    rows = []
+    sums = []
     for q in powers:
         if q == 0.5:
             values = modulus.sqrt()
@@ -39,5 +38,5 @@ def power_sums(squared: Tensor, weights: Tensor, powers: tuple[float, ...]) -> t
             values = modulus * squared
         else:
             values = squared.pow(q / 2)
-        rows.append(torch.mv(values, weights))
-    return torch.stack(rows, -1), modulus
+        sums += [torch.mv(own, w) for own, w in zip(values, weights, strict=True)]
+    return torch.stack(sums).view(len(powers), *squared.shape[:2]), modulus

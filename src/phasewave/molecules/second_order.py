@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -53,44 +54,64 @@ def contractions(polynomials: Tensor) -> tuple[Contraction, ...]:
     return tuple(steps)
 
 
-def blurred(
-    sources: tuple[tuple[Tensor, Lattice], ...], target: Lattice, width: float, *, from_bridge: bool
-) -> Tensor:
-    """Convolve with a normalised Gaussian, from lattices that together make a quadrature to a bridge.
+def blurred(moduli: Tensor, source: Lattice, target: Lattice, width: float) -> Tensor:
+    """Convolve what `first_order` keeps with a normalised Gaussian, from its lattice to a bridge.
 
     Parameters
     ----------
-    sources : tuple of (torch.Tensor, Lattice)
-        Fields ``(..., n_x, n_y, n_z)``, or ``(..., n_x, n_z, n_y)`` of a bridge, and their lattices.
-    target : Lattice
-        Where the result is wanted.
+    moduli : torch.Tensor
+        ``(n_lattices, n_channels, n_x, n_degrees, n_y, n_z)``.
+    source, target : Lattice
+        Where they are, and the bridge.
     width : float
         Width of the Gaussian, in the unit of the nodes.
-    from_bridge : bool
-        Whether the source is a bridge itself.
 
     Returns
     -------
     torch.Tensor
-        ``(..., N_x, N_z, N_y)``.
+        ``(n_degrees, n_channels, N_x, N_z, N_y)``.
     """
+    n_channels, n_x, n_degrees, n_y, n_z = moduli.shape[1:]
+    to_x, to_y, to_z = target.shape
     total: Tensor | None = None
-    for fields, source in sources:
-        x, y, z = (kernel[0] for kernel in _kernels(source, target, width, 1, fields))
-        n_x, n_y, n_z = source.shape
-        if from_bridge:
-            planes = (fields.reshape(-1, n_y) @ y).view(-1, n_z, y.shape[1])
-            planes = z.T.expand(len(planes), -1, -1).bmm(planes)
-        else:
-            planes = (fields.reshape(-1, n_z) @ z).view(-1, n_y, z.shape[1])
-            planes = planes.transpose(1, 2).bmm(y.expand(len(planes), -1, -1))
-        planes = planes.view(-1, n_x, z.shape[1] * y.shape[1])
-        kernel = x.T.expand(len(planes), -1, -1)
+    for fields, x, y, z in zip(moduli, *_blurs(source, target, width, moduli), strict=True):
+        planes = (fields.reshape(-1, n_z) @ z).view(-1, n_y, to_z).transpose(1, 2)
+        planes = planes.bmm(y.expand(len(planes), -1, -1)).view(n_channels, n_x, n_degrees * to_z * to_y)
+        kernel = x.T.expand(n_channels, -1, -1)
         total = kernel.bmm(planes) if total is None else torch.baddbmm(total, kernel, planes)
     if total is None:
-        raise ValueError("`sources` must not be empty")
-    n_x, n_y, n_z = target.shape
-    return total.view(*sources[0][0].shape[:-3], n_x, n_z, n_y) / ((2 * torch.pi) ** 1.5 * width**3)
+        raise ValueError("`source` must have a lattice")
+    return total.view(n_channels, to_x, n_degrees, to_z, to_y).permute(2, 0, 1, 3, 4).contiguous()
+
+
+def blurred_again(fields: Tensor, source: Lattice, target: Lattice, width: float) -> Tensor:
+    """Convolve fields on a bridge with a normalised Gaussian, to another bridge; see `blurred`.
+
+    Parameters
+    ----------
+    fields : torch.Tensor
+        ``(n_degrees, n_channels, n_x, n_z, n_y)``.
+    source, target : Lattice
+        Both bridges.
+    width : float
+        Width of the Gaussian, in the unit of the nodes.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(n_degrees, n_channels, N_x, N_z, N_y)``.
+    """
+    n_degrees, n_channels, n_x, n_z, n_y = fields.shape
+    to_x, to_y, to_z = target.shape
+    (x,), (y,), (z,) = _blurs(source, target, width, fields)
+    planes = (fields.view(-1, n_y) @ y).view(-1, n_z, to_y)
+    planes = z.T.expand(len(planes), -1, -1).bmm(planes).view(-1, n_x, to_z * to_y)
+    return x.T.expand(len(planes), -1, -1).bmm(planes).view(n_degrees, n_channels, to_x, to_z, to_y)
+
+
+def _blurs(source: Lattice, target: Lattice, width: float, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    x, y, z = (kernel[:, 0] for kernel in _kernels(source, target, width, 1, like))
+    return x / ((2 * torch.pi) ** 1.5 * width**3), y, z
 
 
 def second_order(
@@ -106,7 +127,7 @@ def second_order(
     powers: tuple[float, ...],
     tile: int,
 ) -> Tensor:
-    r"""Integrate powers of :math:`(\sum_m |V_l * \psi_{l,m}|^2)^{1/2}` on one lattice.
+    r"""Integrate powers of :math:`(\sum_m |V_l * \psi_{l,m}|^2)^{1/2}`.
 
     Parameters
     ----------
@@ -129,7 +150,7 @@ def second_order(
     powers : tuple of float
         Exponents ``q``.
     tile : int
-        Points in flight.
+        Points in flight, times channels.
 
     Returns
     -------
@@ -143,68 +164,79 @@ def second_order(
     """
     charges = molecule.charges
     n_channels, n_degrees = len(charges), len(steps) + 1
+    n_x, n_y, n_z = target.shape
     a_x, a_y, a_z = molecule.gaussians(target, total_width, 1)
-    a_x = charges[:, None] * (a_x[:, 0].T / ((2 * torch.pi) ** 1.5 * total_width**3))
-    arguments: list[Tensor] = [a_x.reshape(-1, len(a_y)), a_z[:, 0]]
+    a_x = charges[:, None] * (a_x[:, :, 0].transpose(1, 2) / ((2 * torch.pi) ** 1.5 * total_width**3))[:, None]
+    n_lattices, n_rows = len(a_x), n_channels * n_x
+    arguments: list[Tensor] = [a_x.flatten(1, 2), a_z[:, :, 0]]
     y = None
     if fields is not None:
         x, y, z = _kernels(source, target, width, n_degrees, fields)
-        arguments += [fields, z.transpose(1, 2)]
-        arguments += [x[step.x_powers].transpose(1, 2) for step in steps]
-    u_weights, v_weights, w_weights = (axis.to(charges) for axis in target.weights)
-    n_x, n_y, n_z = target.shape
-    depth = max(1, tile // (n_x * n_z))
+        arguments += [fields, z.transpose(2, 3)]
+        arguments += [x[:, step.x_powers].transpose(2, 3).flatten(0, 1) for step in steps]
+    x_weights, y_weights, z_weights = target.weights_like(charges)
+    depth = max(1, tile // (n_lattices * n_rows * n_z))
     integrals = []
     for start in range(0, n_y, depth):
         part = slice(start, start + depth)
-        weight = (u_weights[:, None, None] * (w_weights[:, None] * v_weights[part])).flatten()
+        weight = (z_weights[:, :, None] * y_weights[:, None, part]).flatten(1)
 
         def work(
             weight: Tensor, a_y: Tensor, y: Tensor | None, a_x: Tensor, a_z: Tensor, *sources: Tensor
         ) -> Tensor:
-            lines = a_z[:, :, None] * a_y[:, None]
-            first = (a_x @ lines.flatten(1)).square().add(FLOOR).view(n_channels, -1)
+            lines = a_z[..., None] * a_y[:, :, None]
+            first = a_x.bmm(lines.flatten(2)).square().add(FLOOR)
             squared = [first]
             if y is not None:
                 fields, z, *xs = sources
                 for step, field, x in zip(steps, fields, xs, strict=True):
-                    own = _squared_modulus(field, x, y, z, step).view(n_channels, -1)
-                    squared.append(own + (first * smoothing[step.degree] + FLOOR))
-            return power_sums(torch.stack(squared), weight, powers)[0]
+                    own = _squared_modulus(field, x, y, z, step).view_as(first)
+                    squared.append(own.add(first, alpha=smoothing[step.degree]).add(FLOOR))
+            return power_sums(torch.cat(squared, 1), weight, powers)[0]
 
-        y_part = None if y is None else y[:, :, part]
-        integrals.append(recomputed(work, weight, a_y[:, 0, part], y_part, *arguments))
-    return torch.stack(integrals).double().sum(0).view(n_degrees, n_channels, len(powers))
+        y_part = None if y is None else y[..., part]
+        integrals.append(recomputed(work, weight, a_y[:, :, 0, part], y_part, *arguments))
+    total = torch.stack(integrals).double().sum(0).view(len(powers), n_lattices, n_degrees, n_channels, n_x)
+    return torch.einsum("qhdcx,hx->dcq", total, x_weights.double())
 
 
 def _kernels(source: Lattice, target: Lattice, width: float, n_powers: int, like: Tensor) -> list[Tensor]:
-    """The wavelets axis by axis, ``(power, n_source, n_target)``, with the weights of the source."""
-    pairs = list(zip(source.nodes, target.nodes, strict=True))
-    offsets = torch.cat([((end - start[:, None]) / width).flatten() for start, end in pairs])
-    tables = gaussian_powers(offsets.to(like), n_powers).split([len(start) * len(end) for start, end in pairs], -1)
+    """The wavelets axis by axis, ``(n_lattices, power, n_source, n_target)``, with the weights of the source.
+
+    Either has one lattice.
+    """
+    pairs = list(zip(source.shape, target.shape, strict=True))
+    offsets = [
+        (ends[:, None] - starts[:, :, None]).flatten(1)
+        for starts, ends in zip(source.nodes, target.nodes, strict=True)
+    ]
+    tables = gaussian_powers((torch.cat(offsets, 1) / width).to(like), n_powers)
     return [
-        table.view(n_powers, len(start), len(end)) * weights.to(like)[:, None]
-        for table, (start, end), weights in zip(tables, pairs, source.weights, strict=True)
+        table.view(-1, n_powers, *pair) * weights[:, None, :, None]
+        for table, pair, weights in zip(
+            tables.split([math.prod(pair) for pair in pairs], -1), pairs, source.weights_like(like), strict=True
+        )
     ]
 
 
 def _squared_modulus(field: Tensor, x: Tensor, y: Tensor, z: Tensor, step: Contraction) -> Tensor:
     """Contract y, z and x, combine the monomials, square, add up.
 
-    ``field`` is ``(c, n_x, n_z, n_y)``, ``x`` ``(monomial, X, n_x)``, ``y`` ``(j, n_y, Y)`` and ``z``
-    ``(k, Z, n_z)``; the result has ``c * X * Z * Y`` values.
+    ``field`` is ``(c, n_x, n_z, n_y)``, ``x`` ``(h * monomial, X, n_x)``, ``y`` ``(h, j, n_y, Y)`` and ``z``
+    ``(h, k, Z, n_z)``; the result is ``(h, c * X * Z * Y)``.
     """
     n_channels, n_x, n_z, n_y = field.shape
-    n_powers, n_lines, n_targets = step.degree + 1, z.shape[1], y.shape[-1]
-    lines = field.reshape(-1, n_y) @ y[:n_powers].transpose(0, 1).reshape(n_y, -1)
-    lines = lines.view(n_channels * n_x, n_z, n_powers, n_targets)
+    n_lattices, n_lines, n_targets, n_powers = len(y), z.shape[2], y.shape[-1], step.degree + 1
+    y = y[:, :n_powers].transpose(1, 2).reshape(n_lattices, n_y, n_powers * n_targets)
+    lines = field.view(1, -1, n_y).expand(n_lattices, -1, -1).bmm(y)
     planes = []
-    for j in range(n_powers):
-        kernel = z[: n_powers - j].reshape(-1, n_z).expand(n_channels * n_x, -1, -1)
-        plane = kernel.bmm(lines[:, :, j]).view(n_channels, n_x, n_powers - j, n_lines * n_targets)
-        planes.append(plane.permute(2, 0, 1, 3))
-    every = torch.cat(planes)
-    kernels = x[:, None].expand(-1, n_channels, -1, -1).reshape(-1, x.shape[1], n_x)
-    monomials = kernels.bmm(every.view(len(every) * n_channels, n_x, -1)).view(len(every), -1)
-    fields = step.coefficients @ monomials
-    return (fields.square() if fields.requires_grad else fields.square_()).sum(0)
+    for own, kernels in zip(lines.view(n_lattices, -1, n_z, n_powers, n_targets), z, strict=True):
+        for j in range(n_powers):
+            kernel = kernels[: n_powers - j].reshape(-1, n_z).expand(len(own), -1, -1)
+            plane = kernel.bmm(own[:, :, j]).view(n_channels, n_x, n_powers - j, n_lines * n_targets)
+            planes.append(plane.permute(2, 0, 1, 3))
+    every = torch.cat(planes).view(-1, n_x, n_lines * n_targets)
+    monomials = x[:, None].expand(-1, n_channels, -1, -1).reshape(len(every), -1, n_x).bmm(every)
+    coefficients = step.coefficients.expand(n_lattices, -1, -1)
+    fields = coefficients.bmm(monomials.view(n_lattices, coefficients.shape[-1], -1))
+    return (fields.square() if fields.requires_grad else fields.square_()).sum(1)

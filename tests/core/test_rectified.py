@@ -46,7 +46,7 @@ def test_the_energy_is_that_of_the_field(n_phases):
     x = torch.randn(32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     *scales, low = operator(x)
     energy = (
-        sum(4**j * (8 / n_phases) * u.square().sum() for j, u in enumerate(scales)) + 4**3 * low.square().sum()
+        sum(4**j * (4 / n_phases) * u.square().sum() for j, u in enumerate(scales)) + 4**3 * low.square().sum()
     )
     torch.testing.assert_close(energy, x.square().sum(), rtol=1e-12, atol=0)
 

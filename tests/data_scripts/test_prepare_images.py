@@ -135,6 +135,9 @@ def test_an_existing_file_is_kept(run, folder, tmp_path):
     assert out.read_text() == "mine"
     assert run(folder, "--out", out, "--overwrite").exit_code == 0
     assert len(read_images(out)) == 22
+    result = run(folder, "--out", tmp_path, "--overwrite")
+    assert result.exit_code == 2
+    assert "is a folder: name a file" in result.output
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def prepare_command(
     source: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="A folder or zip of pictures (sub-folders train, val, test: splits; others: classes), npz, npy, "
             "HDF5, idx files or their folder, cifar-10-binary.tar.gz, an LMDB folder; without it, the embedded "
             "glyphs.",

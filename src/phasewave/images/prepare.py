@@ -84,8 +84,10 @@ def prepare_images(
     """
     checks.choice("dedupe", dedupe, get_args(Dedupe))
     target = Path(out)
+    if target.is_dir():
+        raise FileExistsError(f"{target} is a folder: name a file")
     if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists: choose another file, or ask to overwrite it")
+        raise FileExistsError(f"{target} exists: choose another file, or ask to overwrite it (--overwrite)")
     record: dict[str, str] = {}
     if expect is not None:
         checks.choice("expect", expect, get_args(PublicSet))

@@ -17,7 +17,7 @@ from phasewave.images.array_files import read_arrays, resized
 from phasewave.images.cifar_files import is_cifar, read_cifar
 from phasewave.images.dataset import ImageSet
 from phasewave.images.dataset_file import is_image_file, read_image_file
-from phasewave.images.glyphs import glyph_images
+from phasewave.images.glyphs import N_IMAGES, glyph_images
 from phasewave.images.idx_files import find_idx, is_idx, read_idx
 from phasewave.images.layout import Color, Crop, Layout
 from phasewave.images.lmdb_files import FILE as LMDB_FILE
@@ -67,7 +67,7 @@ def read_images(
         Leave out pictures that cannot be decoded; `ImageSet.skipped` names them.
     limit : int, optional
         Read so many pictures only, drawn at random by a hash of their names and ``seed`` (of a folder, a zip or an
-        LMDB; of the others, the images are drawn after reading).
+        LMDB; of arrays, they are drawn after reading; of the embedded images, so many are made).
     attribute : str, optional
         CelebA: which attribute of list_attr_celeba.txt, beside the pictures, are the labels (0: -1, 1: 1).
     test_fraction, val_fraction : float, optional
@@ -96,8 +96,8 @@ def read_images(
 
     Examples
     --------
-    >>> read_images(size=16)
-    ImageSet(4,000 grey images of 16x16; train 3,200, val 200, test 600)
+    >>> read_images(size=16, limit=100)
+    ImageSet(100 grey images of 16x16; train 80, val 5, test 15)
     """
     layout = Layout.of(size, color, crop)
     checks.integer("seed", seed, minimum=0, maximum=2**32 - 1)
@@ -105,7 +105,8 @@ def read_images(
     if limit is not None:
         checks.integer("limit", limit, minimum=at_least)
     if path is None:
-        images = glyph_images(size=layout.size or (32, 32), seed=seed)
+        n_images = N_IMAGES if limit is None else max(20, limit)
+        images = glyph_images(n_images, size=layout.size or (32, 32), seed=seed)
         if layout.color == "rgb":
             images = replace(images, images=images.images.repeat(1, 3, 1, 1))
         if test_fraction is not None or val_fraction is not None:

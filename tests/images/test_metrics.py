@@ -73,3 +73,10 @@ def test_bad_input():
         ssim(x, x[..., :16])
     with pytest.raises(ValueError, match="sides >= 11"):
         ssim(x[..., :10], x[..., :10])
+
+
+def test_images_go_by_in_batches():
+    x, y = pair(size=(11, 12))
+    many = [part.repeat(70, 1, 1, 1) for part in (x, y)]
+    assert torch.equal(ssim(*many), ssim(x, y).repeat(70))
+    assert torch.equal(psnr(*many), psnr(x, y).repeat(70))

@@ -87,6 +87,25 @@ def test_a_resumed_training_is_the_unbroken_one(name, batches, data, tmp_path):
         assert torch.equal(again.state_dict()[key], value), key
 
 
+def test_an_exception_in_an_epoch_costs_that_epoch_alone(data, tmp_path):
+    train, validation = split(data)
+    whole, broken = MAKERS["decoder"](), MAKERS["decoder"]()
+    expected = train_network(whole, train, validation, settings=settings(max_epochs=2))
+    path = tmp_path / "training.h5"
+
+    def press_twice(told):
+        if (told.epoch, told.batch) == (2, 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_network(
+            broken, train, validation, settings=settings(max_epochs=2), checkpoint=path, progress=press_twice
+        )
+    again = MAKERS["decoder"]()
+    assert train_network(again, train, validation, settings=settings(max_epochs=2), checkpoint=path) == expected
+    assert torch.equal(again.decode(data[0]), whole.decode(data[0]))
+
+
 def test_a_finished_training_is_not_done_again(data, tmp_path):
     train, validation = split(data)
     path = tmp_path / "training.h5"

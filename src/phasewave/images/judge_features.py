@@ -79,7 +79,7 @@ class JudgeFeatures:
         self.scattering.to(train_images.device)
         chosen = draw(train_images, n_fit, seed=seed)
         sample = self._scatter(as_float(draw(chosen, 4 * BATCH_SIZE, seed=seed)))
-        means = sample.double().mean((0, -2, -1), keepdim=True)[0]
+        means = sample.mean((0, -2, -1), keepdim=True, dtype=torch.float64)[0]
         tiny = torch.finfo(torch.float32).tiny
         self._offset = (fraction * means).clamp_min(tiny).float()
         rows = (self._logarithms(batch) for batch in float_batches(chosen))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from phasewave.checks import fail
-from phasewave.images.image_batches import as_float, check_images
+from phasewave.images.image_batches import check_images, float_batches
 
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
@@ -32,8 +34,8 @@ def psnr(images: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
     TypeError, ValueError
         If they are not images, or not of one shape.
     """
-    x, y = _pair(images, references)
-    return -10 * (x - y).square().flatten(1).mean(1).log10()
+    parts = [(x - y).square().flatten(1).mean(1) for x, y in _pairs(images, references)]
+    return -10 * torch.cat(parts).log10()
 
 
 def ssim(images: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
@@ -68,10 +70,14 @@ def ssim(images: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
     Source: Wang et al. 2004. Equal to scikit-image's with ``gaussian_weights=True, sigma=1.5,
     use_sample_covariance=False, data_range=1``.
     """
-    x, y = _pair(images, references)
-    if min(x.shape[-2:]) < _WINDOW:
-        fail("images", f"have sides >= {_WINDOW}", tuple(x.shape[-2:]))
-    x, y = x.flatten(0, 1)[:, None], y.flatten(0, 1)[:, None]
+    check_images("images", images)
+    if min(images.shape[-2:]) < _WINDOW:
+        fail("images", f"have sides >= {_WINDOW}", tuple(images.shape[-2:]))
+    return torch.cat([_batch_ssim(x, y) for x, y in _pairs(images, references)])
+
+
+def _batch_ssim(images: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
+    x, y = (part.flatten(0, 1)[:, None] for part in (images, references))
     mean_x, mean_y = _windowed(x), _windowed(y)
     variances = _windowed(x * x) - mean_x**2 + _windowed(y * y) - mean_y**2
     covariance = _windowed(x * y) - mean_x * mean_y
@@ -87,9 +93,11 @@ def _windowed(x: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.conv2d(rows, window[None, None, None, :])
 
 
-def _pair(images: torch.Tensor, references: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _pairs(images: torch.Tensor, references: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield batches of both in float64."""
     check_images("images", images)
     check_images("references", references, like=images)
     if len(images) != len(references):
         fail("references", f"be {len(images)} images as `images`", len(references))
-    return as_float(images).double(), as_float(references).double()
+    for x, y in zip(float_batches(images), float_batches(references), strict=True):
+        yield x.double(), y.double()

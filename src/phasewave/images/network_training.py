@@ -232,4 +232,5 @@ class _Training:
 
 def _fingerprint(part: torch.Tensor) -> list[Any]:
     """Return what tells one tensor of data from another."""
-    return [list(part.shape), str(part.dtype), float(part.double().sum()), float(part[0].double().sum())]
+    total = float(part.sum(dtype=torch.float64))
+    return [list(part.shape), str(part.dtype), total, float(part[0].sum(dtype=torch.float64))]

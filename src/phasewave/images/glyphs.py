@@ -47,7 +47,7 @@ def glyph_images(n_images: int = N_IMAGES, *, size: int | tuple[int, int] = 32, 
     Parameters
     ----------
     n_images : int
-        How many, >= 20; about 1,500 a second on one core at size 32.
+        How many, >= 20; about 800 a second on one core at size 32.
     size : int or pair of int
         Height and width, each >= 16.
     seed : int

@@ -24,8 +24,8 @@ class RectifiedWavelets(nn.Module):
 
     scale ``j`` on ``n / 2^j`` points an axis, without aliasing. As :math:`\rho(t) - \rho(-t) = t` the inverse is
     linear and exact, and defined for any coefficients: :math:`U\,U^{-1}` projects them on the range of ``U``.
-    Energy: :math:`\frac{4}{A} \sum_j 4^j \|U_j x\|^2 + 4^J \|x * \phi_J\|^2 = \|x\|^2`; a sample stands for ``4^j``
-    pixels.
+    Energy, where a sample of scale ``j`` stands for :math:`4^j` pixels:
+    :math:`\frac{4}{A} \sum_j 4^j \|U_j x\|^2 + 4^J \|x * \phi_J\|^2 = \|x\|^2`.
 
     Parameters
     ----------

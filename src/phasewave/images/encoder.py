@@ -229,7 +229,7 @@ class ScatteringEncoder(nn.Module):
         return torch.cat(parts, 1)
 
     def rows(self) -> list[torch.Tensor]:
-        """Return the axes as functions on the averages of each scale: ``(d, C * K_j, h, w)`` each, and the low-pass."""
+        """Return the axes as functions on the averages of each scale, ``(d, C K_j, h, w)``; the low-pass last."""
         self._fitted()
         parts, start = [], 0
         for n, grid, block in zip(self.rectified.n_channels, self.rectified.grids, self.blocks, strict=True):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from phasewave.runs.distributed import Ranks, stop_on_any_signal, torchrun_ranks
 
@@ -40,6 +41,7 @@ def test_a_process_alone_needs_no_group(variables):
         assert ranks.agree(lambda: 3) == 3
         assert ranks.together(lambda: 4) == 4
         assert ranks.gather("a") == ["a"]
+        assert ranks.total(torch.ones(2)).tolist() == [1, 1]
         assert ranks.any(True)
         assert not ranks.any(False)
     variables(FULL | {"WORLD_SIZE": "1", "LOCAL_RANK": "0"})
@@ -87,6 +89,8 @@ with torchrun_ranks() as ranks:
     assert (torch.equal(torch.cat(parts), torch.arange(5)) if ranks.first else parts == [])
     assert ranks.any(ranks.rank == 1) and not ranks.any(False)
     assert ranks.together(lambda: ranks.rank) == ranks.rank
+    own = torch.arange(3.0) + ranks.rank
+    assert ranks.total(own).tolist() == [1, 3, 5] and own[0] == ranks.rank
 
     def broken():
         if ranks.rank == 1:

@@ -19,7 +19,11 @@ class TrainableNetwork(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, *parts: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-        """Return the loss (n,) of each sample of a batch; random numbers come from ``noise``, on the CPU."""
+        """Return the loss (n,) of each sample of a batch.
+
+        Random numbers come from ``noise``, on the CPU, by `phasewave.images.shared_batches.per_sample`: then a
+        sample has the same ones however many processes share the batch.
+        """
 
 
 class ResizedConvolution(nn.Module):

@@ -14,8 +14,10 @@ import torch
 
 from phasewave.checks import fail, integer
 from phasewave.images.network_parts import TrainableNetwork, n_parameters
+from phasewave.images.shared_batches import BatchNoise, SharedStep
 from phasewave.images.training_records import TrainingEnd, TrainingProgress, TrainingResult, TrainingSettings
-from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
+from phasewave.runs.checkpoint import differences, load_checkpoint, save_checkpoint
+from phasewave.runs.distributed import Ranks
 
 _ORDER, _TRAINING, _VALIDATION = range(3)  # what random numbers are for
 
@@ -29,8 +31,14 @@ def train_network(
     checkpoint: str | os.PathLike[str] | None = None,
     progress: Callable[[TrainingProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    ranks: Ranks = Ranks(),  # noqa: B008
 ) -> TrainingResult:
     """Train a network in place; it ends with the weights of the least validation loss, in ``eval`` mode.
+
+    On several ranks each works its share of every batch, and all take the step of the whole batch: the losses are
+    those of one process up to rounding, and the weights the same to the last bit on all ranks. All ranks give the
+    same data and settings; the weights at the start are those of rank 0. What of a network depends on other
+    samples of its batch, like batch normalisation, sees the share only (`SharedStep`).
 
     Parameters
     ----------
@@ -42,16 +50,20 @@ def train_network(
     settings : TrainingSettings
     checkpoint : path-like, optional
         Written after each epoch and when stopped; an existing one of the same settings, sizes and data is taken
-        up, to the same end as an unbroken run.
+        up, to the same end as an unbroken run, on any number of ranks. Rank 0 reads and writes it.
     progress : callable, optional
-        Called after each batch with a `TrainingProgress`.
+        Called after each batch with a `TrainingProgress`; of several ranks, on those that give one.
     stop : callable, optional
-        Asked between batches whether to stop, for example a `phasewave.runs.interrupt.StopRequest`.
+        Asked between batches whether to stop, for example a `phasewave.runs.interrupt.StopRequest`. All ranks
+        stop if one is to.
+    ranks : Ranks
+        The processes that share the work; alone by default. An error on one is raised on all.
 
     Raises
     ------
     ValueError
-        If the data are empty or do not fit together, or the checkpoint belongs to another training.
+        If the data are empty or do not fit together, the checkpoint belongs to another training, ranks have
+        other data or settings than rank 0, or there are more ranks than samples in a batch.
     FloatingPointError
         If a loss is not finite.
     """
@@ -61,19 +73,31 @@ def train_network(
             fail(name, "be tensors of one number of rows >= 1", sizes)
     if len(train[0]) < 2:
         fail("train", "hold at least 2 samples", len(train[0]))
-    training = _Training(network, settings)
+    if ranks.size > min(len(train[0]), settings.batch_size):
+        fail("ranks", f"be at most the {min(len(train[0]), settings.batch_size)} samples of a batch", ranks.size)
+    training = _Training(network, settings, ranks)
     path = None if checkpoint is None else Path(checkpoint)
     stored = {
         **asdict(settings),
         "weights": n_parameters(network),
         "data": [[_fingerprint(part) for part in parts] for parts in (train, validation)],
     }
-    if path is not None and path.exists():
-        training.restore(load_checkpoint(path, settings=stored, device=training.device))
+    different = differences(ranks.agree(lambda: stored), stored)
+    if ranks.any(bool(different)):
+        raise ValueError(f"every rank needs the data and settings of rank 0: {'; '.join(different) or 'not so'}")
+
+    def start() -> dict[str, Any] | None:
+        if path is not None and path.exists():
+            return load_checkpoint(path, settings=stored)
+        return None if ranks.size == 1 else _moved(training.state(), "cpu")
+
+    begun = ranks.agree(start)
+    if begun is not None:
+        training.restore(_moved(begun, training.device))
 
     def save() -> None:
         if path is not None:
-            save_checkpoint(path, training.state(), settings=stored)
+            ranks.agree(lambda: save_checkpoint(path, training.state(), settings=stored))
 
     end = training.end()
     while end is None:
@@ -110,8 +134,8 @@ class _Training:
 
     _NUMBERS = ("history", "best_epoch", "least", "falls", "last_change", "position", "running")
 
-    def __init__(self, network: TrainableNetwork, settings: TrainingSettings) -> None:
-        self.network, self.settings = network, settings
+    def __init__(self, network: TrainableNetwork, settings: TrainingSettings, ranks: Ranks) -> None:
+        self.network, self.settings, self.ranks = network, settings, ranks
         self.device = next(network.parameters()).device
         self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
         self.history: list[list[float]] = []
@@ -141,22 +165,19 @@ class _Training:
         self.network.train()
         done = len(self.history)
         n = len(parts[0])
-        order = torch.randperm(n, generator=self._generator(_ORDER, done))
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(self._seed(_ORDER, done)))
         batches = order.tensor_split(max(1, n // self.settings.batch_size))  # none much smaller than the others
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
         for number in range(self.position, len(batches)):
-            if stop is not None and stop():
+            if self.ranks.any(stop is not None and stop()):
                 return False
             rows = batches[number]
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self._losses(parts, rows, noise=self._generator(_TRAINING, done, number)).mean()
-            value = float(loss.detach())
+            value = self._gradients(parts, rows, place=(_TRAINING, done, number))
             if not math.isfinite(value):
                 raise FloatingPointError(
                     f"the training loss is {value} in epoch {done + 1}, batch {number + 1}: lower `learning_rate`"
                 )
-            loss.backward()
             self.optimizer.step()
             self.running += value * len(rows)
             self.position = number + 1
@@ -181,7 +202,7 @@ class _Training:
         self.network.eval()
         total, n = 0.0, len(parts[0])
         for number, rows in enumerate(torch.arange(n).split(self.settings.batch_size)):
-            total += float(self._losses(parts, rows, noise=self._generator(_VALIDATION, number)).sum())
+            total += self._sum(parts, rows, place=(_VALIDATION, number))
         epoch = len(self.history) + 1
         self.history.append([self.running / n_trained, total / n])
         self.position, self.running = 0, 0.0
@@ -218,16 +239,55 @@ class _Training:
         for name in self._NUMBERS:
             setattr(self, name, state[name])
 
-    def _generator(self, *place: int) -> torch.Generator:
-        """Return the random numbers of a place in the training: the same after a break."""
-        seed = np.random.SeedSequence([self.settings.seed, *place]).generate_state(1, np.uint64)[0]
-        return torch.Generator().manual_seed(int(seed) % 2**63)
+    def _gradients(self, parts: Sequence[torch.Tensor], rows: torch.Tensor, *, place: tuple[int, ...]) -> float:
+        """Leave the gradients of a batch's mean loss in the network, and return that."""
+        self.optimizer.zero_grad(set_to_none=True)
+        weight = len(self.ranks.share(len(rows))) / len(rows)
+        step = SharedStep(self.network, self.ranks)
+
+        def work() -> torch.Tensor:
+            loss = self._losses(parts, rows, place=place).mean() * weight
+            loss.backward()
+            return loss.detach()
+
+        return step.combine(self.ranks.together(work), weight=weight)
+
+    def _sum(self, parts: Sequence[torch.Tensor], rows: torch.Tensor, *, place: tuple[int, ...]) -> float:
+        """Return the sum of the losses of a batch."""
+
+        def work() -> torch.Tensor:
+            if not self.ranks.share(len(rows)):  # the last batch may be smaller than the number of ranks
+                return torch.zeros(())
+            return self._losses(parts, rows, place=place).sum()
+
+        return float(self.ranks.total(self.ranks.together(work)))
 
     def _losses(
-        self, parts: Sequence[torch.Tensor], rows: torch.Tensor, *, noise: torch.Generator
+        self, parts: Sequence[torch.Tensor], rows: torch.Tensor, *, place: tuple[int, ...]
     ) -> torch.Tensor:
-        batch = [part[rows.to(part.device)].to(self.device) for part in parts]
-        return self.network.losses(*batch, noise=noise)
+        """Return the losses of this rank's rows of a batch; the random numbers are those of its place."""
+        share = self.ranks.share(len(rows))
+        own = rows[share.start : share.stop]
+        batch = [part[own.to(part.device)].to(self.device) for part in parts]
+        noise = BatchNoise(self._seed(*place), n_samples=len(rows), rows=share)
+        half = self.settings.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+            losses = self.network.losses(*batch, noise=noise)
+        return losses.float() if half else losses
+
+    def _seed(self, *place: int) -> int:
+        """Return the seed of the random numbers of a place in the training: the same after a break."""
+        seed = np.random.SeedSequence([self.settings.seed, *place]).generate_state(1, np.uint64)[0]
+        return int(seed) % 2**63
+
+
+def _moved(state: Any, device: torch.device | str) -> Any:
+    """Return nested dicts and lists with their tensors on a device."""
+    if isinstance(state, torch.Tensor):
+        return state.to(device)
+    if isinstance(state, Mapping):
+        return {key: _moved(value, device) for key, value in state.items()}
+    return [_moved(value, device) for value in state] if isinstance(state, list) else state
 
 
 def _fingerprint(part: torch.Tensor) -> list[Any]:

@@ -18,6 +18,7 @@ from phasewave.images.network_parts import (
     halved_sizes,
     image_shape,
 )
+from phasewave.images.shared_batches import per_sample
 
 
 class VariationalAutoencoder(TrainableNetwork):
@@ -86,7 +87,8 @@ class VariationalAutoencoder(TrainableNetwork):
         (images,) = parts
         x = as_float(images)
         mean, log_variance = self.law(x)
-        white = torch.randn(mean.shape, generator=noise).to(mean)
+        shape = mean.shape[1:]
+        white = per_sample(lambda n: torch.randn(n, *shape, generator=noise), len(mean), noise=noise).to(mean)
         found = self.decoder(mean + (log_variance / 2).exp() * white)
         n_values = x[0].numel()
         error = (found - x).square().flatten(1).sum(1)

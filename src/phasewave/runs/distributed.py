@@ -12,6 +12,7 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any, TypeVar
 
+import torch
 import torch.distributed as dist
 
 from phasewave.checks import fail
@@ -81,6 +82,18 @@ class Ranks:
         dist.all_gather_object(flags, flag, group=self.group)
         return any(flags)
 
+    def total(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the sum over the ranks of tensors of one shape and dtype, the same to the last bit on all.
+
+        Sums go by the group's backend: with gloo, tensors of a GPU travel by the CPU and come back.
+        """
+        if self.size == 1:
+            return value
+        away = dist.get_backend(self.group) == "gloo"
+        result = value.detach().to("cpu" if away else value.device, copy=True)
+        dist.all_reduce(result, group=self.group)
+        return result.to(value.device)
+
     def gather(self, value: T) -> list[T]:
         """Return the values of all ranks, in their order, on rank 0; nothing on the others."""
         if self.size == 1:
@@ -95,7 +108,7 @@ def torchrun_ranks() -> Iterator[Ranks]:
     """Enter the group of processes that torchrun started; without torchrun, this process alone.
 
     The environment variables RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT and LOCAL_RANK tell. Messages go by
-    gloo, so tensors in them must be on the CPU.
+    gloo, so tensors in them must be on the CPU, but for those of `Ranks.total`.
 
     Yields
     ------

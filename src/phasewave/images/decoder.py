@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from phasewave.checks import fail, integer
+from phasewave.images.code_gradient import code_gradient, curvature
 from phasewave.images.contrast import normalised
 from phasewave.images.dictionary import PatternDictionary
 from phasewave.images.encoder import ScatteringEncoder
@@ -19,7 +20,9 @@ from phasewave.solve.unrolled import unrolled
 
 _RIDGE = 1e-3  # of the variance of a code
 _SOLVER = Homotopy(n_stages=8)
-_SAFETY = 1.05  # of the spectral norm, found by a few power iterations
+_SAFETY = 1.05  # of spectral norms, found by a few power iterations
+_MOMENTUM = 0.8
+_FEW = 64
 
 
 class SparseDecoder(TrainableNetwork):
@@ -36,6 +39,9 @@ class SparseDecoder(TrainableNetwork):
     of steps of FISTA reach while :math:`\lambda` falls geometrically to a share of the largest useful one; while
     ``D`` is learnt that share is moved until ``sparsity`` of the entries of ``z`` are active.
 
+    Coefficients :math:`D z + R(w - M z)` need not be those of an image, so that the image has another code. A few
+    steps of gradient descent with momentum on :math:`\tfrac12 \|w - L\,U \tilde x\|^2` correct that.
+
     Parameters
     ----------
     encoder : ScatteringEncoder
@@ -46,8 +52,10 @@ class SparseDecoder(TrainableNetwork):
         Share of the entries of ``z`` that should be active, in (0, 1).
     n_steps : int
         Steps of FISTA, at least 8.
+    n_corrections : int
+        Steps of gradient descent on the code of the image that `decode` takes.
     consistency : float
-        Weight in the loss of the relative squared error of the code of the decoded image.
+        Weight in the loss of the squared error of the code of the decoded image, before corrections.
     seed : int
         Of the patterns at the start.
 
@@ -73,6 +81,7 @@ class SparseDecoder(TrainableNetwork):
     mean_: torch.Tensor
     log_share: torch.Tensor
     direction: torch.Tensor
+    curvature: torch.Tensor
 
     def __init__(
         self,
@@ -81,6 +90,7 @@ class SparseDecoder(TrainableNetwork):
         n_atoms: int = 64,
         sparsity: float = 0.05,
         n_steps: int = 16,
+        n_corrections: int = 12,
         consistency: float = 0.1,
         seed: int = 0,
     ) -> None:
@@ -101,9 +111,11 @@ class SparseDecoder(TrainableNetwork):
         )
         self.sparsity, self.consistency, self.seed = sparsity, consistency, seed
         self.n_steps = integer("n_steps", n_steps, minimum=_SOLVER.n_stages)
+        self.n_corrections = integer("n_corrections", n_corrections, minimum=0)
         self.register_buffer("linear_", torch.zeros(0))
         self.register_buffer("mean_", torch.zeros(0))
         self.register_buffer("log_share", torch.tensor(math.log(0.1)))
+        self.register_buffer("curvature", torch.tensor(1.0))
         generator = torch.Generator().manual_seed(seed)
         self.register_buffer("direction", torch.randn(self.dictionary.n_codes, generator=generator))
 
@@ -114,6 +126,7 @@ class SparseDecoder(TrainableNetwork):
             "n_atoms": self.dictionary.n_atoms,
             "sparsity": self.sparsity,
             "n_steps": self.n_steps,
+            "n_corrections": self.n_corrections,
             "consistency": self.consistency,
             "seed": self.seed,
         }
@@ -149,8 +162,9 @@ class SparseDecoder(TrainableNetwork):
         penalty[-1] = 0.0
         solution = torch.linalg.solve(gram + penalty.diag(), products).to(self.log_share)
         self.linear_, self.mean_ = solution[:-1].contiguous(), solution[-1].contiguous()
-        several = as_float(images[: 4 * BATCH_SIZE]).to(self.log_share)
-        self.dictionary.fill(normalised(several)[0], seed=self.seed)
+        several = normalised(as_float(images[: 4 * BATCH_SIZE]).to(self.log_share))[0]
+        self.dictionary.fill(several, seed=self.seed)
+        self.curvature = _SAFETY * curvature(self.encoder, several[:_FEW], seed=self.seed)
         return self
 
     def linear(self, codes: torch.Tensor) -> torch.Tensor:
@@ -178,13 +192,15 @@ class SparseDecoder(TrainableNetwork):
             If the codes have another length, or the decoder has no linear map yet.
         """
         self._check(codes)
+        if not len(codes):
+            return codes.new_zeros(0, *self._shape)
         matrix, scales = self._matrix()
         parts = []
         for batch in codes.split(BATCH_SIZE):
             w = batch[:, : self.encoder.code_dim].to(self.linear_)
-            x = self._image(w, self._sparse(w, matrix), matrix, scales)
+            x = self._corrected(self._image(w, self._sparse(w, matrix), matrix, scales), w)
             parts.append(self.encoder.statistics(batch.to(self.linear_)).applied(x))
-        return torch.cat(parts) if parts else codes.new_zeros(0, *self._shape)
+        return torch.cat(parts)
 
     @torch.no_grad()
     def sparse_codes(self, codes: torch.Tensor) -> torch.Tensor:
@@ -192,7 +208,7 @@ class SparseDecoder(TrainableNetwork):
         self._check(codes)
         matrix, _ = self._matrix()
         parts = [self._sparse(w.to(matrix), matrix) for w in codes[:, : self.encoder.code_dim].split(BATCH_SIZE)]
-        return torch.cat(parts) if parts else matrix.new_zeros(0, matrix.shape[1])
+        return torch.cat(parts)
 
     def losses(self, *parts: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """Return the loss of each image of a batch (codes, images); see the class."""
@@ -243,6 +259,14 @@ class SparseDecoder(TrainableNetwork):
     def _image(self, w: torch.Tensor, z: torch.Tensor, matrix: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
         rest = self._linear(w - z @ matrix.T)
         return self.dictionary(z * scales) + rest + self.mean_.view(1, *self._shape)
+
+    def _corrected(self, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        """Move images towards the codes wanted."""
+        before = x
+        for _ in range(self.n_corrections):
+            ahead = x + _MOMENTUM * (x - before)
+            before, x = x, ahead - code_gradient(self.encoder, ahead, w) / self.curvature
+        return x
 
     def _linear(self, w: torch.Tensor) -> torch.Tensor:
         return (w @ self.linear_).view(-1, *self._shape)

@@ -61,6 +61,10 @@ class PatternDictionary(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Return the images :math:`U^{-1} D z`, ``(n, C, H, W)``, of codes ``(n, n_codes)``."""
+        return self.rectified.inverse(self.levels(z))
+
+    def levels(self, z: torch.Tensor) -> list[torch.Tensor]:
+        """Return the coefficients :math:`D z`, ``(n, C, K_j, h_j, w_j)`` each, of codes ``(n, n_codes)``."""
         maps = z.unflatten(1, (self.n_atoms, *self.grid))
         levels = []
         for j, (n, grid) in enumerate(zip(self.rectified.n_channels, self.rectified.grids, strict=True)):
@@ -73,7 +77,7 @@ class PatternDictionary(nn.Module):
                 levels.append(level.unflatten(1, (self.n_channels, n)))
             else:
                 levels.append(z.new_zeros(len(z), self.n_channels, n, *grid))
-        return self.rectified.inverse(levels)
+        return levels
 
     def seen_by(self, rows: list[torch.Tensor], blocks: tuple[int, ...]) -> torch.Tensor:
         r"""Return the matrix ``M = L D`` of linear functions of the averages of the patterns.
@@ -133,7 +137,8 @@ class PatternDictionary(nn.Module):
                 top, left = (int(at[k]) * step - padding + side for at in nodes)
                 own.append(padded[k, :, top : top + side, left : left + side])
             patches.append(torch.stack(own))
-        norms = sum(patch.square().sum((1, 2, 3)) for patch in patches).sqrt().clamp_min(1e-6)
+        squares = torch.stack([patch.square().sum((1, 2, 3)) for patch in patches])
+        norms = squares.sum(0).sqrt().clamp_min(1e-6)
         for kernel, patch in zip(self.kernels, patches, strict=True):
             kernel.copy_(patch / norms[:, None, None, None])
 

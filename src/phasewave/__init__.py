@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from phasewave.core.bump import BumpSteerable
     from phasewave.core.circular import CircularHarmonics
+    from phasewave.core.meyer import MeyerSteerable
     from phasewave.core.morlet import Morlet
+    from phasewave.core.rectified import RectifiedWavelets
     from phasewave.core.transform import WaveletTransform
+    from phasewave.images.decoder import SparseDecoder
+    from phasewave.images.encoder import ScatteringEncoder
+    from phasewave.images.evaluation import evaluate_images
+    from phasewave.images.flow import FlowPrior
+    from phasewave.images.generator import ImageGenerator
+    from phasewave.images.generator_file import load_generator, save_generator
+    from phasewave.images.reading import read_images
     from phasewave.molecules.calculator import ScatteringCalculator
     from phasewave.molecules.datasets import read_dataset
     from phasewave.molecules.ensemble import EnsembleRegressor
@@ -24,6 +33,9 @@ if TYPE_CHECKING:
     from phasewave.molecules.ridge import LeaveOneOutRidge
     from phasewave.molecules.structures import Molecules
     from phasewave.scattering.planar import Scattering2D
+    from phasewave.solve.homotopy import Homotopy
+    from phasewave.solve.ista import FISTA, ISTA
+    from phasewave.solve.lasso import lasso
     from phasewave.turbulence.band_powers import BandPowers
     from phasewave.turbulence.circular_moments import CircularMoments
     from phasewave.turbulence.cross_moments import CrossMoments
@@ -50,6 +62,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "FISTA",
+    "ISTA",
     "AtomicEnvironments",
     "BandPowers",
     "BumpSteerable",
@@ -61,7 +75,10 @@ __all__ = [
     "EnergyModel",
     "EnsembleRegressor",
     "EnvironmentKernel",
+    "FlowPrior",
     "GaussianModel",
+    "Homotopy",
+    "ImageGenerator",
     "Inpainter",
     "InvariantNetwork",
     "JointMoments",
@@ -69,27 +86,36 @@ __all__ = [
     "MacrocanonicalSampler",
     "Marginals",
     "MaxEntropySampler",
+    "MeyerSteerable",
     "Molecules",
     "MomentMatching",
     "Morlet",
     "MultilinearRidge",
     "NystroemRidge",
     "PhaseHarmonicMoments",
+    "RectifiedWavelets",
     "RectifierMoments",
     "Scattering2D",
     "ScatteringCalculator",
     "ScatteringCovariances",
+    "ScatteringEncoder",
     "SolidScattering",
+    "SparseDecoder",
     "SynthesisSettings",
     "WaveletTransform",
     "Whitened",
     "ZhangMallatMoments",
     "__version__",
     "compare",
+    "evaluate_images",
+    "lasso",
     "load_field",
+    "load_generator",
     "load_model",
     "read_dataset",
     "read_field",
+    "read_images",
+    "save_generator",
     "save_model",
     "synthesize",
     "two_sample_test",
@@ -100,8 +126,17 @@ __all__ = [
 _MODULES = {
     "core.bump": ("BumpSteerable",),
     "core.circular": ("CircularHarmonics",),
+    "core.meyer": ("MeyerSteerable",),
     "core.morlet": ("Morlet",),
+    "core.rectified": ("RectifiedWavelets",),
     "core.transform": ("WaveletTransform",),
+    "images.decoder": ("SparseDecoder",),
+    "images.encoder": ("ScatteringEncoder",),
+    "images.evaluation": ("evaluate_images",),
+    "images.flow": ("FlowPrior",),
+    "images.generator": ("ImageGenerator",),
+    "images.generator_file": ("load_generator", "save_generator"),
+    "images.reading": ("read_images",),
     "molecules.calculator": ("ScatteringCalculator",),
     "molecules.datasets": ("read_dataset",),
     "molecules.ensemble": ("EnsembleRegressor",),
@@ -116,6 +151,9 @@ _MODULES = {
     "molecules.ridge": ("LeaveOneOutRidge",),
     "molecules.structures": ("Molecules",),
     "scattering.planar": ("Scattering2D",),
+    "solve.homotopy": ("Homotopy",),
+    "solve.ista": ("FISTA", "ISTA"),
+    "solve.lasso": ("lasso",),
     "turbulence.band_powers": ("BandPowers",),
     "turbulence.circular_moments": ("CircularMoments",),
     "turbulence.cross_moments": ("CrossMoments",),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from phasewave.cli.image_data import prepare_command
+from phasewave.cli.image_training import train_command
 
-app = typer.Typer(no_args_is_help=True, help="Sets of images.")
+app = typer.Typer(no_args_is_help=True, help="Images: reconstructed, generated, interpolated.")
 app.command("prepare")(prepare_command)
+app.command("train")(train_command)
 
 
 @app.callback()
 def _images() -> None:
-    """Sets of images: one file of what a folder, an archive or a public set holds."""
+    """Images: a generator of wavelets and sparse patterns learns to reconstruct, generate and interpolate them."""

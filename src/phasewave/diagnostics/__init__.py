@@ -1,0 +1,1 @@
+"""Diagnostics of representations and networks; they take any callable or torch module."""

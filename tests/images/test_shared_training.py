@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from phasewave.images.convolutional_decoder import ConvolutionalDecoder
+from phasewave.images.flow import FlowPrior
 from phasewave.images.network_parts import TrainableNetwork
 from phasewave.images.network_training import train_network
 from phasewave.images.shared_batches import BatchNoise, per_sample
@@ -21,6 +22,7 @@ import sys
 from pathlib import Path
 
 import torch
+from phasewave.images.flow import FlowPrior
 from phasewave.images.network_parts import TrainableNetwork
 from phasewave.images.network_training import train_network
 from phasewave.images.shared_batches import per_sample
@@ -223,12 +225,24 @@ def test_samples_have_the_noise_of_the_whole_batch():
         drawn(BatchNoise(7, n_samples=11, rows=range(3)), 11)
 
 
-def test_an_autoencoder_draws_by_sample():
-    network = VariationalAutoencoder(3, 8, width=2, seed=1).eval()
-    images = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    whole = network.losses(images, noise=torch.Generator().manual_seed(5))
-    part = network.losses(images[4:], noise=BatchNoise(5, n_samples=6, rows=range(4, 6)))
-    torch.testing.assert_close(part, whole[4:], rtol=1e-6, atol=0)
+NETWORKS = {
+    "autoencoder": lambda: (VariationalAutoencoder(3, 8, width=2, seed=1), (6, 1, 8, 8)),
+    "flow": lambda: (FlowPrior(5, width=8, depth=1, seed=1), (6, 5)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_draws_by_sample(name):
+    network, shape = NETWORKS[name]()
+    network.eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in network.parameters():  # some start at zero
+            value.add_(0.1 * torch.randn(value.shape, generator=generator))
+    x = torch.rand(*shape, generator=generator)
+    whole = network.losses(x, noise=torch.Generator().manual_seed(5))
+    part = network.losses(x[4:], noise=BatchNoise(5, n_samples=6, rows=range(4, 6)))
+    torch.testing.assert_close(part, whole[4:], rtol=1e-5, atol=0)
 
 
 def test_more_ranks_than_samples_are_refused():

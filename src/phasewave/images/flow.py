@@ -10,6 +10,7 @@ from torch import nn
 
 from phasewave.checks import fail, integer, real_field
 from phasewave.images.network_parts import TrainableNetwork, draw_weights
+from phasewave.images.shared_batches import per_sample
 
 _QUARTER = math.pi / 2
 _HARMONICS = 8  # of the time, that the network sees
@@ -131,11 +132,17 @@ class FlowPrior(TrainableNetwork):
         """
         (codes,) = parts
         codes = codes.to(self._harmonics)
-        white = torch.randn(codes.shape, generator=noise).to(codes)
-        offsets = torch.rand((), generator=noise) + torch.arange(len(codes)) / max(1, len(codes))
-        angles = (_QUARTER * (offsets % 1)).to(codes)
+
+        def white(n: int) -> torch.Tensor:
+            return torch.randn(n, codes.shape[1], generator=noise)
+
+        def times(n: int) -> torch.Tensor:
+            return (torch.rand((), generator=noise) + torch.arange(n) / max(1, n)) % 1
+
+        n0 = per_sample(white, len(codes), noise=noise).to(codes)
+        angles = _QUARTER * per_sample(times, len(codes), noise=noise).to(codes)
         cosine, sine = angles.cos()[:, None], angles.sin()[:, None]
-        error = self(cosine * white + sine * codes, angles) - (cosine * codes - sine * white)
+        error = self(cosine * n0 + sine * codes, angles) - (cosine * codes - sine * n0)
         return error.square().mean(1)
 
     @torch.no_grad()

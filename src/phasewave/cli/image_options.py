@@ -90,9 +90,7 @@ def images_for(
     *,
     fit: bool = False,
     skip_corrupt: bool = False,
-    limit: int | None = None,
     at_least: int = 1,
-    seed: int = 0,
 ) -> ImageSet:
     """Read images for a model.
 
@@ -106,21 +104,20 @@ def images_for(
     """
     n_channels, size = generator.encoder_.n_channels, generator.encoder_.size
     if path is None:
-        embedded = generator.training_.get("data", {}).get("embedded_seed")
+        embedded = generator.training_.get("data", {}).get("embedded")
         if embedded is None:
             source = generator.training_.get("data", {}).get("source", "images of its own")
             raise ValueError(f"DATA must be given: the model was trained on {source}, not on the embedded glyphs")
         color: Color = "keep" if n_channels == 1 else "rgb"
-        return read_images(None, size=size, color=color, seed=embedded, limit=limit)
+        return read_images(None, size=size, color=color, seed=embedded["seed"], limit=embedded["limit"])
     wanted: Color = ("grey" if n_channels == 1 else "rgb") if fit else "keep"
     found = read_images(
         path,
         size=size if fit else None,
         color=wanted,
         skip_corrupt=skip_corrupt,
-        limit=limit,
         at_least=at_least,
-        seed=seed,
+        seed=generator.seed,
     )
     if (found.n_channels, found.size) != (n_channels, size):
         raise ValueError(

@@ -140,7 +140,7 @@ def train_command(
                 images,
                 out,
                 generator,
-                embedded_seed=seed if data is None else None,
+                embedded={"seed": seed, "limit": limit} if data is None else None,
                 device=where,
                 progress=display.update,
                 told=display.told,

@@ -24,9 +24,9 @@ from phasewave.runs.distributed import Ranks
 from phasewave.runs.record import versions
 
 Prior = Literal["fitted", "white"]
-Path = Literal["codes", "noise"]
+Way = Literal["codes", "noise"]
 PRIORS: tuple[Prior, ...] = ("fitted", "white")
-_PATHS = ("codes", "noise")
+_WAYS = ("codes", "noise")
 
 
 class ImageGenerator(BaseEstimator):
@@ -335,7 +335,7 @@ class ImageGenerator(BaseEstimator):
         return self.prior_.codes(noise) if prior == "fitted" else noise
 
     def interpolate(
-        self, a: torch.Tensor, b: torch.Tensor, *, steps: int = 8, path: Path = "noise"
+        self, a: torch.Tensor, b: torch.Tensor, *, steps: int = 8, path: Way = "noise"
     ) -> torch.Tensor:
         r"""Return the images on the way from some images to others.
 
@@ -360,7 +360,7 @@ class ImageGenerator(BaseEstimator):
         TypeError, ValueError
             If the images do not fit, or an argument is out of range.
         """
-        choice("path", path, _PATHS)
+        choice("path", path, _WAYS)
         integer("steps", steps, minimum=2)
         self._check("a", a)
         check_images("b", b, like=a)
@@ -372,7 +372,8 @@ class ImageGenerator(BaseEstimator):
             ways = [(1 - times) * u + times * v for u, v in zip(start, end, strict=True)]
         else:
             start, end = self.prior_.noise(start), self.prior_.noise(end)
-            ways = [self.prior_.codes(_turned(u, v, times)) for u, v in zip(start, end, strict=True)]
+            turned = [_turned(u, v, times) for u, v in zip(start, end, strict=True)]
+            ways = [self.prior_.codes(torch.cat(turned))]
         return self.decode(torch.cat(ways)).unflatten(0, (len(a), steps))
 
     def _prior(self, n_entries: int) -> FlowPrior:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def train_generator(
     out: str | os.PathLike[str],
     generator: ImageGenerator,
     *,
-    embedded_seed: int | None = None,
+    embedded: Mapping[str, int | None] | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[RunProgress], None] | None = None,
     told: Callable[[str], None] | None = None,
@@ -97,8 +97,8 @@ def train_generator(
     out : path-like
     generator : ImageGenerator
         Fitted here.
-    embedded_seed : int, optional
-        Of the embedded images, if they are those: the model then knows its training images.
+    embedded : Mapping, optional
+        ``seed`` and ``limit`` of the embedded images, if they are those: the model then knows its images.
     device : torch.device or str
     progress : callable, optional
         Called with a `RunProgress` when a stage begins and after each batch.
@@ -132,7 +132,7 @@ def train_generator(
         "sha256": image_checksum(images),
         "n": len(images),
         "shape": list(images.images.shape[1:]),
-        "embedded_seed": embedded_seed,
+        "embedded": None if embedded is None else dict(embedded),
     }
     identity = {**recipe.settings, "data_sha256": data["sha256"], "n_train": len(train)}
 

@@ -126,7 +126,7 @@ def draw_codes(path: str | os.PathLike[str], codes: torch.Tensor, noise: torch.T
     d = codes.shape[1]
     norms = [values.square().sum(1) / d for _, values, _ in parts]
     most = float(max(norm.quantile(0.995) for norm in norms))
-    bins = np.linspace(0, max(most, 2.0), 60)
+    bins = np.linspace(0, max(most, 2.0), max(16, min(60, round(2 * len(codes) ** 0.5))))
     for (_, _, colour), norm in zip(parts, norms, strict=True):
         panels[1].stairs(np.histogram(norm.numpy(), bins, density=True)[0], bins, color=colour, linewidth=1.5)
     width = math.sqrt(2 / d)

@@ -63,7 +63,7 @@ def test_fair_coins_give_the_walks_that_stay_positive():
 def test_classes_apart_have_no_local_support():
     rows, labels = blobs(90, gap=100, seed=2)
     assert local_support(rows, labels, n_neighbours=5).sizes == (0,) * 5
-    found = separation(rows, labels, rows[:30], labels[:30])
+    found = separation(rows, labels, rows[:30], labels[:30], scaling="none")
     assert found.nearest_accuracy == found.kernel_accuracy == 1
     assert found.relative_within < 0.05
 

@@ -87,6 +87,56 @@ def test_a_resumed_training_is_the_unbroken_one(name, batches, data, tmp_path):
         assert torch.equal(again.state_dict()[key], value), key
 
 
+def test_a_resumed_training_with_averages_and_falling_rates_is_the_unbroken_one(data, tmp_path):
+    train, validation = split(data)
+    chosen = settings(max_epochs=3, averaging=0.9, schedule="cosine")
+    whole, again = MAKERS["decoder"](), MAKERS["decoder"]()
+    done = []
+    expected = train_network(whole, train, validation, settings=chosen, progress=done.append)
+    rates = [1.5e-3 * (1 + math.cos(math.pi * k / 15)) for k in range(15)]
+    assert [one.learning_rate for one in done] == pytest.approx(rates)
+    path = tmp_path / "training.h5"
+    seen = []
+    train_network(
+        MAKERS["decoder"](),
+        train,
+        validation,
+        settings=chosen,
+        checkpoint=path,
+        progress=seen.append,
+        stop=lambda: len(seen) == 8,
+    )
+    assert train_network(again, train, validation, settings=chosen, checkpoint=path) == expected
+    for key, value in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value), key
+
+
+def test_the_average_of_the_weights_is_what_is_validated_and_kept():
+    class Line(TrainableNetwork):
+        """One weight, that each step moves by the learning rate (Adam, a gradient of one sign)."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+
+        def losses(self, *parts, noise):
+            return 10 - self.weight.expand(len(parts[0]))
+
+    network = Line()
+    data = torch.zeros(4, 1)
+    chosen = TrainingSettings(batch_size=1, learning_rate=0.1, max_epochs=3, averaging=0.5)
+    result = train_network(network, [data], [data], settings=chosen)
+    mean = 0.0
+    means = []
+    for k in range(12):
+        kept = min(0.5, (1 + k) / (10 + k))
+        mean = kept * mean + (1 - kept) * 0.1 * (k + 1)
+        means.append(mean)
+    assert [row[1] for row in result.history] == pytest.approx([10 - value for value in means[3::4]], rel=1e-5)
+    assert [row[0] for row in result.history] == pytest.approx([10 - 0.15, 10 - 0.55, 10 - 0.95], rel=1e-5)
+    assert float(network.weight.detach()) == pytest.approx(means[-1], rel=1e-5)
+
+
 def test_an_exception_in_an_epoch_costs_that_epoch_alone(data, tmp_path):
     train, validation = split(data)
     whole, broken = MAKERS["decoder"](), MAKERS["decoder"]()
@@ -197,6 +247,13 @@ def test_bad_input(data):
         TrainingSettings(patience=0)
     with pytest.raises(ValueError, match="`learning_rate` must lie between 0 and 1, got 3"):
         TrainingSettings(learning_rate=3)
+
+
+def test_bad_settings():
+    with pytest.raises(ValueError, match="`averaging` must lie between 0 and 1, got 1"):
+        TrainingSettings(averaging=1)
+    with pytest.raises(ValueError, match="`schedule` must be one of 'plateau', 'cosine', got 'linear'"):
+        TrainingSettings(schedule="linear")
 
 
 def test_hold_out_parts_all():

@@ -132,7 +132,7 @@ def hold_out(n: int, *, fraction: float = 0.1, seed: int = 0) -> tuple[np.ndarra
 class _Training:
     """The state of a training, from batch to batch."""
 
-    _NUMBERS = ("history", "best_epoch", "least", "falls", "last_change", "position", "running")
+    _NUMBERS = ("history", "best_epoch", "least", "falls", "last_change", "position", "running", "n_steps")
 
     def __init__(self, network: TrainableNetwork, settings: TrainingSettings, ranks: Ranks) -> None:
         self.network, self.settings, self.ranks = network, settings, ranks
@@ -143,9 +143,14 @@ class _Training:
         self.best_epoch, self.least = 0, math.inf
         self.falls, self.last_change = 0, 0
         self.position, self.running = 0, 0.0  # within the epoch in work
+        self.n_steps = 0
+        self.average = [value.detach().clone() for value in network.parameters()] if settings.averaging else []
 
-    @property
-    def rate(self) -> float:
+    def rate(self, part: float) -> float:
+        """Return the learning rate after this part of the epoch in work."""
+        if self.settings.schedule == "cosine":
+            share = min(1.0, (len(self.history) + part) / self.settings.max_epochs)
+            return self.settings.learning_rate * (1 + math.cos(math.pi * share)) / 2
         return self.settings.learning_rate / 5**self.falls
 
     def end(self) -> TrainingEnd | None:
@@ -167,18 +172,20 @@ class _Training:
         n = len(parts[0])
         order = torch.randperm(n, generator=torch.Generator().manual_seed(self._seed(_ORDER, done)))
         batches = order.tensor_split(max(1, n // self.settings.batch_size))  # none much smaller than the others
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
         for number in range(self.position, len(batches)):
             if self.ranks.any(stop is not None and stop()):
                 return False
             rows = batches[number]
+            rate = self.rate(number / len(batches))
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
             value = self._gradients(parts, rows, place=(_TRAINING, done, number))
             if not math.isfinite(value):
                 raise FloatingPointError(
                     f"the training loss is {value} in epoch {done + 1}, batch {number + 1}: lower `learning_rate`"
                 )
             self.optimizer.step()
+            self._follow()
             self.running += value * len(rows)
             self.position = number + 1
             if progress is not None:
@@ -191,7 +198,7 @@ class _Training:
                         loss=self.running / seen,
                         validation=self.least,
                         since_best=done - self.best_epoch,
-                        learning_rate=self.rate,
+                        learning_rate=rate,
                     )
                 )
         return True
@@ -200,6 +207,7 @@ class _Training:
     def validate(self, parts: Sequence[torch.Tensor], n_trained: int) -> None:
         """Close the epoch: measure the validation loss, keep the best weights, lower the rate on a plateau."""
         self.network.eval()
+        self._exchange()
         total, n = 0.0, len(parts[0])
         for number, rows in enumerate(torch.arange(n).split(self.settings.batch_size)):
             total += self._sum(parts, rows, place=(_VALIDATION, number))
@@ -213,6 +221,7 @@ class _Training:
             self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
         elif epoch - self.last_change >= self.settings.patience:
             self.falls, self.last_change = self.falls + 1, epoch
+        self._exchange()
 
     def finish(self) -> None:
         """Leave the network with the best weights."""
@@ -225,6 +234,7 @@ class _Training:
         return {
             "network": dict(self.network.state_dict()),
             "best": self.best,
+            "average": self.average,
             "optimizer": [dict(self.optimizer.state.get(value, {})) for value in self.network.parameters()],
             **{name: getattr(self, name) for name in self._NUMBERS},
         }
@@ -233,11 +243,28 @@ class _Training:
         """Take up what `state` gave."""
         self.network.load_state_dict(state["network"])
         self.best = dict(state["best"])
+        self.average = list(state["average"])
         for value, slots in zip(self.network.parameters(), state["optimizer"], strict=True):
             if slots:  # the count of steps lives on the CPU, the averages where the weights do
                 self.optimizer.state[value] = {**slots, "step": slots["step"].cpu()}
         for name in self._NUMBERS:
             setattr(self, name, state[name])
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Take a step's weights into the running average."""
+        kept = min(self.settings.averaging, (1 + self.n_steps) / (10 + self.n_steps))
+        self.n_steps += 1
+        for mean, value in zip(self.average, self.network.parameters(), strict=False):
+            mean.lerp_(value, 1 - kept)
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        """Exchange the weights with their running average, if there is one."""
+        for mean, value in zip(self.average, self.network.parameters(), strict=False):
+            value_now = value.clone()
+            value.copy_(mean)
+            mean.copy_(value_now)
 
     def _gradients(self, parts: Sequence[torch.Tensor], rows: torch.Tensor, *, place: tuple[int, ...]) -> float:
         """Leave the gradients of a batch's mean loss in the network, and return that."""

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from phasewave.checks import choice, fail, integer
 
 Precision = Literal["float32", "bfloat16"]
+Schedule = Literal["plateau", "cosine"]
 
 
 class TrainingEnd(str, Enum):
@@ -40,6 +41,13 @@ class TrainingSettings:
     precision : {"float32", "bfloat16"}
         In which losses are computed: bfloat16 by autocast (weights, optimizer and FFTs stay float32); with
         half the memory, it is faster on GPUs.
+    averaging : float
+        What a running average of the weights keeps of itself at a step, for example 0.998; the average is what
+        is validated and what the network ends with. It warms up: no more than ``(1 + k) / (10 + k)`` at step k.
+        0: the weights themselves.
+    schedule : {"plateau", "cosine"}
+        "plateau": the learning rate falls by 5 at each plateau. "cosine": it falls to 0 at ``max_epochs`` as
+        ``(1 + cos) / 2``, batch by batch; plateaus then only end training, the ``n_falls + 1``-st of them.
 
     Raises
     ------
@@ -54,6 +62,8 @@ class TrainingSettings:
     max_epochs: int = 1000
     seed: int = 0
     precision: Precision = "float32"
+    averaging: float = 0.0
+    schedule: Schedule = "plateau"
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "patience", "max_epochs"):
@@ -62,6 +72,9 @@ class TrainingSettings:
         if not 0 < self.learning_rate < 1:
             fail("learning_rate", "lie between 0 and 1", self.learning_rate)
         choice("precision", self.precision, get_args(Precision))
+        if not 0 <= self.averaging < 1:
+            fail("averaging", "lie between 0 and 1", self.averaging)
+        choice("schedule", self.schedule, get_args(Schedule))
 
 
 @dataclass(frozen=True)

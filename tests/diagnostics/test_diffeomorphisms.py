@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from phasewave.diagnostics.diffeomorphisms import Diffeomorphisms, temperature_range
+from phasewave.diagnostics.draws import white_draws
 from phasewave.diagnostics.warping import deform, rotate_images
 
 
@@ -67,6 +68,9 @@ def test_a_sample_depends_on_the_seed_and_its_number_alone():
     law = Diffeomorphisms(16, 1e-3)
     assert torch.equal(law.coefficients(7, seed=3)[:4], law.coefficients(4, seed=3))
     assert not torch.equal(law.coefficients(4, seed=3), law.coefficients(4, seed=4))
+    noise = white_draws(7, (3, 2), seed=3)
+    assert torch.equal(white_draws(2, (3, 2), seed=3, first=4), noise[4:6])
+    assert not torch.isclose(white_draws(7, (3, 2), seed=3, stream=1), noise).any()
 
 
 def test_the_jacobian_is_that_of_the_map():

@@ -121,7 +121,7 @@ def deformation_stability(
         there = reference[first : first + len(x)]
         change = (moved - x).flatten(1).norm(dim=1)
         target = change if fixed is None else torch.full_like(change, fixed)
-        eta = white_draws(len(x), x.shape[1:], seed=seed + 1, first=start).to(x)
+        eta = white_draws(len(x), x.shape[1:], seed=seed, first=start, stream=1).to(x)
         eta *= (target / eta.flatten(1).norm(dim=1))[:, None, None, None]
         by_deformation.append(squared_distances(represent(function, moved, batch_size=step), there))
         by_noise.append(squared_distances(represent(function, x + eta, batch_size=step), there))

@@ -8,14 +8,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from phasewave.checks import fail, integer, real_field
+from phasewave.checks import fail, finite, integer, real_field
 from phasewave.images.network_parts import TrainableNetwork, draw_weights
 from phasewave.images.shared_batches import per_sample
 
 _QUARTER = math.pi / 2
 _HARMONICS = 8  # of the time, that the network sees
 _TIME_WIDTH = 128
-_CORRECTIONS = 8  # of each step of the inverse
+_CORRECTIONS = 5  # of each step of the inverse
+_AXES_FROM = 8192  # codes
+_AXES_ROUNDS = 60
 
 
 class FlowPrior(TrainableNetwork):
@@ -34,9 +36,11 @@ class FlowPrior(TrainableNetwork):
     network learns the rest only. The untrained network gives 0, so that it starts at the map of the Gaussian law
     and at a loss of 1.
 
-    The network: ``depth`` residual blocks of gated linear units, in which the time sets the gates' offsets; its
-    output is ``a + b * u`` with both ``a`` and ``b`` learnt functions of ``(u, theta)``, since much of what sets
-    codes apart from Gaussian noise is a scale that many entries share.
+    What sets codes apart from Gaussian noise is, above all, scales that many of them share: the contrast of an
+    image here and there. So the network sees the codes along sparse axes (`fit_axes`: a rotation, under which
+    white noise stays what it is) together with the logarithms of their squares there and of the sum of these;
+    ``depth`` residual blocks of gated linear units, moved by the time and that sum, follow; and the output, along
+    the same axes, is ``a + b * u`` with both ``a`` and ``b`` learnt functions of ``(u, theta)``.
 
     Parameters
     ----------
@@ -46,12 +50,15 @@ class FlowPrior(TrainableNetwork):
         Of the blocks.
     depth : int
         Number of blocks.
-    dropout : float
-        Share of the gated units that a training step leaves out.
     n_steps : int
         Midpoint steps of the equation.
     seed : int
         Of the weights.
+
+    Attributes
+    ----------
+    axes_ : torch.Tensor
+        The rotation, ``(n_entries, n_entries)``, an axis a row; the entries themselves before `fit_axes`.
 
     Raises
     ------
@@ -61,7 +68,7 @@ class FlowPrior(TrainableNetwork):
     Notes
     -----
     Cost of a map: ``2 n_steps`` networks (`codes`), ``2 n_steps (2 + corrections)`` (`noise`), each of about
-    ``2 width (3 depth width + 3 n_entries)`` operations a code.
+    ``2 width (3 depth width + 4 n_entries) + 4 n_entries^2`` operations a code.
 
     References
     ----------
@@ -69,15 +76,15 @@ class FlowPrior(TrainableNetwork):
     Vanden-Eijnden, "Building normalizing flows with stochastic interpolants", ICLR 2023.
     """
 
+    axes_: torch.Tensor
     _harmonics: torch.Tensor
 
     def __init__(
         self,
         n_entries: int,
         *,
-        width: int = 384,
-        depth: int = 4,
-        dropout: float = 0.1,
+        width: int = 256,
+        depth: int = 3,
         n_steps: int = 24,
         seed: int = 0,
     ) -> None:
@@ -85,22 +92,25 @@ class FlowPrior(TrainableNetwork):
         self.n_entries = integer("n_entries", n_entries, minimum=1)
         self.width = integer("width", width, minimum=2)
         self.depth = integer("depth", depth, minimum=1)
-        if not 0 <= dropout < 1:
-            fail("dropout", "lie between 0 and 1", dropout)
-        self.dropout = float(dropout)
         self.n_steps = integer("n_steps", n_steps, minimum=1)
         self.seed = seed
         with torch.device("meta"):
             self.read = nn.Linear(n_entries, width)
-            self.time = nn.Linear(2 * _HARMONICS, _TIME_WIDTH)
-            blocks = [_GatedBlock(width, dropout) for _ in range(depth)]
+            self.read_energies = nn.Linear(n_entries, width, bias=False)
+            self.time = nn.Linear(2 * _HARMONICS + 1, _TIME_WIDTH)
+            blocks = [_GatedBlock(width) for _ in range(depth)]
             self.blocks = nn.ModuleList(blocks)
             self.write = nn.Linear(width, 2 * n_entries)
+            self.overall = nn.Linear(_TIME_WIDTH, n_entries, bias=False)
         draw_weights(self, seed=seed)
         with torch.no_grad():
             self.write.weight.zero_()
+            self.overall.weight.zero_()
+            for entry in (self.read, self.read_energies):
+                entry.weight.mul_(0.5**0.5)
             for block in blocks:
                 block.shrink()
+        self.register_buffer("axes_", torch.eye(n_entries))
         self.register_buffer("_harmonics", torch.arange(1.0, _HARMONICS + 1), persistent=False)
 
     @property
@@ -110,20 +120,66 @@ class FlowPrior(TrainableNetwork):
             "n_entries": self.n_entries,
             "width": self.width,
             "depth": self.depth,
-            "dropout": self.dropout,
             "n_steps": self.n_steps,
             "seed": self.seed,
         }
 
     def forward(self, u: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
         """Return the velocities (n, n_entries) at ``u`` (n, n_entries) and times ``angles`` (n,) or ()."""
-        phases = 2 * angles[..., None] * self._harmonics
-        time = nn.functional.silu(self.time(torch.cat([phases.sin(), phases.cos()], -1)))
-        hidden = self.read(u)
+        turned = u @ self.axes_.T
+        squares = turned.square()
+        phases = (2 * angles[..., None] * self._harmonics).expand(len(u), -1)
+        total = 4 * (squares.mean(1, keepdim=True) + 0.05).log()
+        time = nn.functional.silu(self.time(torch.cat([phases.sin(), phases.cos(), total], 1)))
+        energies = 0.6 * (squares + 0.1).log() + 0.4  # about standardised where u is white Gaussian
+        hidden = self.read(turned) + self.read_energies(energies)
         for block in self.blocks:
             hidden = block(hidden, time)
         shift, gain = self.write(_normalised(hidden)).chunk(2, dim=-1)
-        return shift + gain * u
+        return (shift + (gain + self.overall(time)) * turned) @ self.axes_
+
+    @torch.no_grad()
+    def fit_axes(self, codes: torch.Tensor) -> FlowPrior:
+        r"""Turn the network's axes to where codes are sparsest; before training, since it starts from them.
+
+        The rotation ``R`` of most independent entries :math:`y = R w`, by the symmetric fixed point
+
+        .. math:: R \leftarrow \mathrm{polar}\big(E[\tanh(y)\, w^T] - \mathrm{diag}(E[1 - \tanh^2(y)])\, R\big).
+
+        Parameters
+        ----------
+        codes : torch.Tensor (n, n_entries)
+            White; 8192 of them at most are looked at, evenly spread.
+
+        Returns
+        -------
+        FlowPrior
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are not of this shape, fewer than two, or not finite.
+
+        References
+        ----------
+        Hyvarinen, "Fast and robust fixed-point algorithms for independent component analysis", IEEE TNN 1999.
+        """
+        real_field("codes", codes)
+        if codes.ndim != 2 or codes.shape[1] != self.n_entries or len(codes) < 2:
+            fail("codes", f"have the shape (n >= 2, {self.n_entries})", tuple(codes.shape))
+        rows = finite("codes", codes)[:: -(-len(codes) // _AXES_FROM)].to(self.axes_)
+        rows = rows - rows.mean(0)
+        generator = torch.Generator().manual_seed(self.seed)
+        start = torch.randn(self.n_entries, self.n_entries, generator=generator, dtype=torch.float64)
+        axes = torch.linalg.qr(start).Q.to(rows)
+        for _ in range(_AXES_ROUNDS):
+            bent = (rows @ axes.T).tanh()
+            pull = bent.T @ rows / len(rows) - (1 - bent.square()).mean(0)[:, None] * axes
+            left, _, right = torch.linalg.svd(pull, full_matrices=False)
+            axes = left @ right
+        self.axes_.copy_(axes)
+        return self
 
     def losses(self, *parts: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """Return the squared error of the velocity (n,), a mean over the entries, of (codes,); see the class.
@@ -202,12 +258,11 @@ class FlowPrior(TrainableNetwork):
 class _GatedBlock(nn.Module):
     """A residual block: normalised, widened to values and gates, both moved by the time, narrowed."""
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.widen = nn.Linear(width, 2 * width)
         self.time = nn.Linear(_TIME_WIDTH, 2 * width, bias=False)
         self.narrow = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
 
     def shrink(self) -> None:
         """Start near the identity."""
@@ -216,7 +271,7 @@ class _GatedBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         values, gates = (self.widen(_normalised(x)) + self.time(time)).chunk(2, dim=-1)
-        return x + self.narrow(self.dropout(values * nn.functional.silu(gates)))
+        return x + self.narrow(values * nn.functional.silu(gates))
 
 
 def _normalised(x: torch.Tensor) -> torch.Tensor:

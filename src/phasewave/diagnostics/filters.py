@@ -101,6 +101,12 @@ def laplacian_spectrum(weights: torch.Tensor) -> LaplacianSpectrum:
     Notes
     -----
     The energies sum to the mean squared norm of the filters. Source: Tomasini, Petrini, Cagnetta & Wyart 2022.
+
+    Examples
+    --------
+    >>> values, energy = laplacian_spectrum(torch.ones(4, 1, 3, 3)).by_eigenvalue()
+    >>> [round(c, 6) for c in energy.tolist()]
+    [9.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
     real_field("weights", weights)
     if weights.ndim < 2 or weights.shape[-1] != weights.shape[-2] or not weights.numel():

@@ -73,6 +73,13 @@ def weak_linearisation(
     -----
     The first ratio is at most 1 for a contraction and 1 for an isometry; the second is zero for an affine map.
     Source: Mallat 2012; Oyallon 2017. Cost: two passes and the double of a backward pass.
+
+    Examples
+    --------
+    >>> images = torch.rand(4, 1, 16, 16)
+    >>> found = weak_linearisation(torch.nn.AvgPool2d(2), images, images.roll(1, -1))
+    >>> found.residual < 1e-5
+    True
     """
     step = integer("batch_size", batch_size, minimum=1)
     _check_alike({"images": images, "moved": moved})

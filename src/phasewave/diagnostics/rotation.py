@@ -152,7 +152,14 @@ def rotation_stability(
 
     Notes
     -----
-    Source: Petrini et al. 2021 and the talks on it. Cost: ``1 + n_draws`` passes, and all pairs of inputs.
+    Source: the talks on relative stability, after Petrini et al. 2021. Cost: ``1 + n_draws`` passes, and all pairs
+    of inputs.
+
+    Examples
+    --------
+    >>> points = sphere_points(8, 3)
+    >>> round(rotation_stability(torch.nn.Identity(), points, torch.pi / 3).stability, 6)
+    1.0
     """
     draws = integer("n_draws", n_draws, minimum=1)
     finite("x", real_field("x", x))

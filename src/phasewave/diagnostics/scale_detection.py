@@ -37,6 +37,14 @@ class ScaleDetection:
     Notes
     -----
     Source: Tomasini, Petrini, Cagnetta & Wyart 2022.
+
+    Examples
+    --------
+    >>> ScaleDetection().counts()
+    (180846, 296178, 523776)
+    >>> images, labels = ScaleDetection().sample(4)
+    >>> images.shape, images.sum().item()
+    (torch.Size([4, 1, 32, 32]), 8.0)
     """
 
     size: int = 32

@@ -211,18 +211,22 @@ class SparseDecoder(TrainableNetwork):
         return torch.cat(parts)
 
     def losses(self, *parts: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-        """Return the loss of each image of a batch (codes, images); see the class."""
+        """Return the loss of each image of a batch (codes, images); see the class.
+
+        In float32 under autocast too: wavelets and sparse codes need it.
+        """
         codes, images = parts
-        w, x = codes[:, : self.encoder.code_dim], normalised(as_float(images))[0]
-        matrix, scales = self._matrix()
-        z = self._sparse(w, matrix)
-        if self.training:
-            self._control(z)
-        decoded = self._image(w, z, matrix, scales)
-        loss = (decoded - x).square().mean((1, 2, 3))
-        if self.consistency:
-            loss = loss + self.consistency * (self.encoder.white(decoded) - w).square().mean(1)
-        return loss
+        with torch.autocast(codes.device.type, enabled=False):
+            w, x = codes[:, : self.encoder.code_dim], normalised(as_float(images))[0]
+            matrix, scales = self._matrix()
+            z = self._sparse(w, matrix)
+            if self.training:
+                self._control(z)
+            decoded = self._image(w, z, matrix, scales)
+            loss = (decoded - x).square().mean((1, 2, 3))
+            if self.consistency:
+                loss = loss + self.consistency * (self.encoder.white(decoded) - w).square().mean(1)
+            return loss
 
     @property
     def _shape(self) -> tuple[int, int, int]:

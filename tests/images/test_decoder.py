@@ -98,7 +98,7 @@ def test_corrections_bring_the_code_back(encoder, images):
         again = encoder.encode(decoder.decode(codes))
         errors.append(float(((again - codes)[:, :24].norm(dim=1) / codes[:, :24].norm(dim=1)).mean()))
     assert errors[1] < 0.7 * errors[0]
-    assert errors[2] < 0.7 * errors[1]
+    assert errors[2] < 0.8 * errors[1]
 
 
 def test_the_gradient_of_the_code(encoder):

@@ -81,6 +81,7 @@ class SparseDecoder(TrainableNetwork):
     mean_: torch.Tensor
     log_share: torch.Tensor
     direction: torch.Tensor
+    active: torch.Tensor
     curvature: torch.Tensor
 
     def __init__(
@@ -115,6 +116,7 @@ class SparseDecoder(TrainableNetwork):
         self.register_buffer("linear_", torch.zeros(0))
         self.register_buffer("mean_", torch.zeros(0))
         self.register_buffer("log_share", torch.tensor(math.log(0.1)))
+        self.register_buffer("active", torch.tensor(sparsity))
         self.register_buffer("curvature", torch.tensor(1.0))
         generator = torch.Generator().manual_seed(seed)
         self.register_buffer("direction", torch.randn(self.dictionary.n_codes, generator=generator))
@@ -218,10 +220,12 @@ class SparseDecoder(TrainableNetwork):
         codes, images = parts
         with torch.autocast(codes.device.type, enabled=False):
             w, x = codes[:, : self.encoder.code_dim], normalised(as_float(images))[0]
+            if self.training:
+                self._control()
             matrix, scales = self._matrix()
             z = self._sparse(w, matrix)
             if self.training:
-                self._control(z)
+                self.active.copy_((z.detach() > 0).float().mean())
             decoded = self._image(w, z, matrix, scales)
             loss = (decoded - x).square().mean((1, 2, 3))
             if self.consistency:
@@ -255,10 +259,10 @@ class SparseDecoder(TrainableNetwork):
         )
 
     @torch.no_grad()
-    def _control(self, z: torch.Tensor) -> None:
-        """Move the penalty towards the sparsity that is wanted."""
-        excess = (z > 0).float().mean() / self.sparsity
-        self.log_share.add_(0.1 * (excess - 1).clamp(-1, 1)).clamp_(math.log(1e-3), math.log(0.9))
+    def _control(self) -> None:
+        """Move the penalty towards the sparsity that is wanted, by what the batch before had, of all ranks."""
+        excess = self.active / self.sparsity - 1
+        self.log_share.add_(0.1 * excess.clamp(-1, 1)).clamp_(math.log(1e-3), math.log(0.9))
 
     def _image(self, w: torch.Tensor, z: torch.Tensor, matrix: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
         rest = self._linear(w - z @ matrix.T)

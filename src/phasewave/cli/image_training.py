@@ -87,6 +87,8 @@ def train_command(
     prior_epochs: Annotated[
         int | None, typer.Option(min=1, help=f"Most epochs of the prior; {_said('prior_epochs')}")
     ] = None,
+    prior_width: Annotated[int | None, typer.Option(min=2, help="Of the prior's network; by default 384.")] = None,
+    prior_depth: Annotated[int | None, typer.Option(min=1, help="Of the prior's network; by default 4.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = _DEFAULTS.batch_size,
     precision: Annotated[
         Precision, typer.Option(help="Of the dictionary's training; bfloat16 is for GPUs.")
@@ -121,6 +123,8 @@ def train_command(
         mirror=mirror,
         epochs=small["epochs"] if epochs is None else epochs,
         prior_epochs=small["prior_epochs"] if prior_epochs is None else prior_epochs,
+        prior_width=prior_width,
+        prior_depth=prior_depth,
         batch_size=batch_size,
         precision=precision,
         seed=seed,

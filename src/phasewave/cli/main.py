@@ -10,6 +10,7 @@ import typer
 
 from phasewave.cli import images, molecules, turbulence
 from phasewave.cli.errors import ErrorGroup, ExitCode
+from phasewave.cli.quickstart import quickstart_command
 
 app = typer.Typer(
     cls=ErrorGroup,
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.add_typer(turbulence.app, name="turbulence")
 app.add_typer(molecules.app, name="molecules")
 app.add_typer(images.app, name="images")
+app.command("quickstart")(quickstart_command)
 
 
 def _show_version(asked: bool) -> None:

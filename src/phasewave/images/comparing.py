@@ -17,7 +17,7 @@ from phasewave.images.figures import columns, draw_generated
 from phasewave.images.generator import ImageGenerator
 from phasewave.images.image_batches import as_float, draw
 from phasewave.images.recording import FIGURE, METRICS, RECORD, recorded, seconds_before
-from phasewave.images.report import FEWEST_TEST, FEWEST_TRAIN, enough, measure
+from phasewave.images.report import FEWEST_TEST, FEWEST_TRAIN, CodeLaws, enough, measure
 from phasewave.images.sheets import Row, draw_sheet
 from phasewave.images.training_figures import draw_codes
 from phasewave.images.training_records import TrainingProgress
@@ -133,7 +133,8 @@ def evaluate_to(
         say("real images among themselves")
         n = min(len(train), len(test), _MOST) if n_images is None else n_images
         judge = ImageJudge(train, test, n_images=n, seed=seed)
-        metrics = measure(generator, train, test, seed=seed, judge=judge, progress=say)
+        laws = CodeLaws.of(generator, test)
+        metrics = measure(generator, train, test, laws, seed=seed, judge=judge, progress=say)
         metrics["models"] = {}
         made: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         for model in models:
@@ -144,9 +145,7 @@ def evaluate_to(
         new = made[models[0].name][1]
         title = "New images, from white noise by the fitted prior"
         draw_generated(run / GENERATED, new, title=title, training=train)
-        codes = generator.encode(test)
-        d = generator.encoder_.code_dim
-        draw_codes(run / CODES, codes[:, :d], generator.prior_.noise(codes)[:, :d])
+        draw_codes(run / CODES, laws.codes, laws.noise)
         _draw(run / FIGURE, as_float(test), made, metrics)
         write_json(run / METRICS, metrics)
     for name in (*CHECKPOINTS.values(), CHECKPOINT):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from phasewave.images.metrics import psnr, ssim
 FEWEST_TRAIN, FEWEST_TEST = 65, 10
 """Images that the measures of generated images need."""
 _MOST = 1000  # generated images, and training images reconstructed
+_LAWS = 500  # codes whose noise is found
 
 OWN_DEFINITIONS = {
     "psnr_linear": "of the linear decoder (ridge regression of images on codes), test images",
@@ -29,7 +30,30 @@ OWN_DEFINITIONS = {
 }
 
 
-def describe_parts(generator: ImageGenerator, test: torch.Tensor, *, n_generated: int = 256) -> dict[str, Any]:
+@dataclass(frozen=True)
+class CodeLaws:
+    """Codes of images that were not learnt from, and the noise that the prior makes of them.
+
+    Attributes
+    ----------
+    codes, noise : torch.Tensor (n, d)
+        Their part ``w``, on the CPU; n at most 500.
+    """
+
+    codes: torch.Tensor
+    noise: torch.Tensor
+
+    @staticmethod
+    def of(generator: ImageGenerator, test: torch.Tensor) -> CodeLaws:
+        """Find them for images (n, C, H, W)."""
+        d = generator.encoder_.code_dim
+        codes = generator.encode(draw(test, _LAWS, seed=0))
+        return CodeLaws(codes[:, :d].cpu(), generator.prior_.noise(codes)[:, :d].cpu())
+
+
+def describe_parts(
+    generator: ImageGenerator, test: torch.Tensor, laws: CodeLaws, *, n_generated: int = 256
+) -> dict[str, Any]:
     """Measure what needs no judge: reconstruction, sparsity, round trips, laws of the codes.
 
     Parameters
@@ -38,6 +62,8 @@ def describe_parts(generator: ImageGenerator, test: torch.Tensor, *, n_generated
         Fitted.
     test : torch.Tensor (n, C, H, W)
         Images that it has not learnt from, at least two.
+    laws : CodeLaws
+        Of these images.
     n_generated : int
         Generated images whose codes are found again.
 
@@ -55,15 +81,14 @@ def describe_parts(generator: ImageGenerator, test: torch.Tensor, *, n_generated
     made = generator.decode(codes)
     linear = generator.decoder_.linear(codes).clamp(0, 1)
     originals = as_float(test).to(made.device)
-    d = generator.encoder_.code_dim
     found: dict[str, Any] = {
         "psnr": float(psnr(made, originals).mean()),
         "psnr_linear": float(psnr(linear, originals).mean()),
         "active": active_share(generator, codes),
         "round_trip": {"reconstructed": round_trip(generator, codes)},
         "codes": {
-            "as they are": asdict(gaussianity(codes[:, :d].float().cpu())),
-            "after the prior's map": asdict(gaussianity(generator.prior_.noise(codes)[:, :d].float().cpu())),
+            "as they are": asdict(gaussianity(laws.codes)),
+            "after the prior's map": asdict(gaussianity(laws.noise)),
         },
     }
     if min(originals.shape[-2:]) >= 11:
@@ -78,6 +103,7 @@ def measure(
     generator: ImageGenerator,
     train: torch.Tensor,
     test: torch.Tensor,
+    laws: CodeLaws,
     *,
     seed: int = 0,
     judge: ImageJudge | None = None,
@@ -91,6 +117,8 @@ def measure(
         Fitted.
     train, test : torch.Tensor (n, C, H, W)
         Images; below 65 and 10 of them only `describe_parts` is measured.
+    laws : CodeLaws
+        Of ``test``.
     seed : int
         Of the images generated.
     judge : ImageJudge, optional
@@ -110,7 +138,11 @@ def measure(
             progress(words)
 
     say("reconstructions and codes")
-    found: dict[str, Any] = {"n_train": len(train), "n_test": len(test), "model": describe_parts(generator, test)}
+    found: dict[str, Any] = {
+        "n_train": len(train),
+        "n_test": len(test),
+        "model": describe_parts(generator, test, laws),
+    }
     some = draw(train, _MOST, seed=seed)
     found["model"]["psnr_train"] = float(psnr(generator.reconstruct(some).cpu(), as_float(some).cpu()).mean())
     found["definitions"] = {**OWN_DEFINITIONS}

@@ -36,7 +36,7 @@ from phasewave.images.recording import (
     recorded,
     seconds_before,
 )
-from phasewave.images.report import measure
+from phasewave.images.report import CodeLaws, measure
 from phasewave.images.stages import CHECKPOINTS, StageProgress
 from phasewave.images.training_figures import draw_codes, draw_dictionary, draw_training
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -193,7 +193,7 @@ def train_generator(
 
 def _split(images: ImageSet, name: str) -> torch.Tensor:
     found = images.bytes(name)
-    least = 3 if name == "train" else 2
+    least = {"train": 3, "val": 1, "test": 2}[name]
     if len(found) < least:
         fail("images", f"have at least {least} images in the split {name!r}", len(found))
     return found
@@ -208,39 +208,54 @@ def _write_results(
     told: Callable[[str], None],
 ) -> dict[str, Any]:
     """Measure and draw."""
-    metrics = measure(generator, train, test, seed=generator.seed, progress=told)
+    told("laws of the codes")
+    laws = CodeLaws.of(generator, test)
+    metrics = measure(generator, train, test, laws, seed=generator.seed, progress=told)
     training = generator.training_
-    epochs = read_json(run / HISTORY)["epochs"]
-    histories = {name: training[name]["history"] for name in ("decoder", "prior")}
     metrics["training"] = {
         "n_train": training["n_train"],
         "n_validation": training["n_validation"],
         "mirror": generator.mirror,
-        "epochs": epochs,
-        **{name: training[name] for name in histories},
+        "epochs": read_json(run / HISTORY)["epochs"],
+        **{name: training[name] for name in ("decoder", "prior")},
     }
     told("pictures")
+    _write_pictures(run, generator, train, test, metrics, laws)
+    write_json(run / METRICS, metrics)
+    return metrics
+
+
+def _write_pictures(
+    run: RunFolder,
+    generator: ImageGenerator,
+    train: torch.Tensor,
+    test: torch.Tensor,
+    metrics: dict[str, Any],
+    laws: CodeLaws,
+) -> None:
+    """Draw what the generator does, how it was trained and what it learnt; keep the images drawn."""
+    training = generator.training_
     originals = as_float(draw(test, _SHOWN, seed=0))
-    codes = generator.encode(test)
     made = generator.reconstruct(originals).cpu()
     new = generator.generate(_SHOWN, seed=generator.seed)
     n = min(6, len(originals) // 2)
     ends = (originals[:n], originals[n : 2 * n])
-    ways = generator.interpolate(*ends, steps=16).cpu()
-    test_codes = {"psnr": metrics["model"]["psnr"], "active": metrics["model"]["active"]}
-    note = f"{training['n_train']:,} training images; test images: PSNR {test_codes['psnr']:.1f} dB, "
-    note += f"{100 * test_codes['active']:.1f} % of the patterns active"
+    frames = generator.interpolate(*ends, steps=25).cpu()
+    ways = frames[:, ::2]
+    model = metrics["model"]
+    note = f"{training['n_train']:,} training images; test images: PSNR {model['psnr']:.1f} dB, "
+    note += f"{100 * model['active']:.1f} % of the patterns active"
     kind = training.get("data", {}).get("source", "")
     draw_overview(run / FIGURE, originals, made, new, ways[:3], title=_short(kind), note=note)
     draw_reconstructions(run / RECONSTRUCTIONS, originals, made, title="Test images")
     draw_generated(run / GENERATED, new, title="New images, from white noise by the fitted prior", training=train)
     draw_interpolations(run / WAYS, ways, ends, title="From one test image to another")
-    write_animation(run / ANIMATION, generator.interpolate(*ends, steps=24).cpu())
-    use = generator.decoder_.sparse_codes(codes).unflatten(1, (generator.n_atoms, -1)).sum((0, 2))
+    write_animation(run / ANIMATION, frames)
+    use = generator.decoder_.sparse_codes(generator.encode(test)).unflatten(1, (generator.n_atoms, -1)).sum((0, 2))
     draw_dictionary(run / DICTIONARY, generator.decoder_.dictionary.atoms(), use)
-    d = generator.encoder_.code_dim
-    draw_codes(run / CODES, codes[:, :d], generator.prior_.noise(codes)[:, :d])
-    draw_training(run / CURVES, histories["decoder"], histories["prior"], epochs, linear_psnr=None)
+    draw_codes(run / CODES, laws.codes, laws.noise)
+    decoder, prior = (training[name]["history"] for name in ("decoder", "prior"))
+    draw_training(run / CURVES, decoder, prior, metrics["training"]["epochs"])
     write_made(
         run / SAMPLES,
         {
@@ -252,8 +267,6 @@ def _write_results(
         settings=generator.settings,
         seed=generator.seed,
     )
-    write_json(run / METRICS, metrics)
-    return metrics
 
 
 def _short(text: str) -> str:

@@ -100,6 +100,8 @@ def test_bad_input():
         neural_collapse(features, labels, weight=means[:, 1:])
     with pytest.raises(ValueError, match="`weight` must be given with"):
         neural_collapse(features, labels, test_features=features)
+    with pytest.raises(ValueError, match="entries that are not 0"):
+        neural_collapse(features, labels, weight=0 * means)
     with pytest.raises(TypeError, match="integer tensor"):
         neural_collapse(features, labels.double())
 

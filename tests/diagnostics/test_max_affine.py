@@ -89,5 +89,7 @@ def test_bad_input():
         BetaVQ(slope=1.0)
     with pytest.raises(ValueError, match=r"`offsets` must have the shape \(4, 6\)"):
         max_affine(torch.ones(3), torch.ones(4, 6, 3), torch.ones(4))
+    with pytest.raises(ValueError, match=r"\(\.\.\., H >= 3, W >= 3\), got \(1, 2, 5\)"):
+        BetaMaxPool2d(3)(torch.ones(1, 2, 5))
     with pytest.raises(TypeError, match="real floating"):
         BetaVQ()(torch.arange(3))

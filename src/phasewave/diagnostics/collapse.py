@@ -126,6 +126,8 @@ def neural_collapse(
         if bias is not None or test_features is not None:
             fail("weight", "be given with `bias` or `test_features`", None)
         return NeuralCollapse(variability, simplicity(centred), None, None, None)
+    if not float(rows.norm()) > 0:
+        fail("weight", "have entries that are not 0", "only 0")
     duality = float((rows / rows.norm() - centred / centred.norm()).square().sum())
     disagreement = None
     if test_features is not None:
@@ -156,6 +158,10 @@ def simplicity(vectors: torch.Tensor) -> Simplicity:
     ------
     TypeError, ValueError
         If it is not such a tensor.
+
+    Notes
+    -----
+    Cost: C^2 p, in float64. Source: Papyan, Han, Donoho 2020.
     """
     real_field("vectors", vectors)
     if vectors.ndim != 2 or len(vectors) < 2:
@@ -191,6 +197,10 @@ def simplex_frame(n_classes: int, *, dtype: torch.dtype = torch.float32) -> torc
     ------
     TypeError, ValueError
         If a parameter is out of range.
+
+    Notes
+    -----
+    Cost: C^2. Source: Papyan, Han, Donoho 2020.
     """
     integer("n_classes", n_classes, minimum=2)
     real_dtype("dtype", dtype)

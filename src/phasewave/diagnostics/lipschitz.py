@@ -90,6 +90,10 @@ def layer_norm(layer: nn.Module, z: torch.Tensor) -> float:
     ------
     ValueError
         If a convolution is not padded by zeros, or a pooling is dilated.
+
+    Notes
+    -----
+    Cost: as `lipschitz_bound`, for one layer.
     """
     if isinstance(layer, nn.Linear):
         return float(torch.linalg.matrix_norm(layer.weight.detach().double(), ord=2))

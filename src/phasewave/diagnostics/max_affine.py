@@ -42,7 +42,8 @@ def max_affine(x: torch.Tensor, slopes: torch.Tensor, offsets: torch.Tensor) -> 
     real_field("x", x, slopes.shape[2:])
     if offsets.shape != slopes.shape[:2]:
         fail("offsets", f"have the shape {tuple(slopes.shape[:2])}", tuple(offsets.shape))
-    return tuple((torch.einsum("...d,krd->...kr", x, slopes) + offsets).max(-1))  # type: ignore[return-value]
+    found = (torch.einsum("...d,krd->...kr", x, slopes) + offsets).max(-1)
+    return found.values, found.indices
 
 
 def soft_max_affine(pieces: torch.Tensor, *, beta: float) -> torch.Tensor:
@@ -179,6 +180,8 @@ class BetaMaxPool2d(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (..., H // size, W // size) of (..., H, W); what is left of the last windows is dropped."""
         real_field("x", x)
+        if x.ndim < 2 or min(x.shape[-2:]) < self.size:
+            fail("x", f"have the shape (..., H >= {self.size}, W >= {self.size})", tuple(x.shape))
         windows = x.unfold(-2, self.size, self.size).unfold(-2, self.size, self.size)
         return soft_max_affine(windows.flatten(-2), beta=self.beta)
 

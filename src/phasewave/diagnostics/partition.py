@@ -173,6 +173,7 @@ def partition_slice(
 
     Notes
     -----
+    In a large network almost every point of a wide square has a region of its own: a small ``extent`` shows them.
     Codes are compared by two sums of 64 bits, which differ for two regions but with a probability below 1e-12.
     Cost: size^2 passes; memory of one batch of codes and of the picture.
 

@@ -74,6 +74,10 @@ def piece(layer: nn.Module, z: torch.Tensor) -> torch.Tensor:
     -------
     torch.Tensor (n, ...)
         int64, of the shape of the layer's output.
+
+    Notes
+    -----
+    Cost: one run of the layer. Raises nothing of its own: `layers_of` has checked the layers.
     """
     if isinstance(layer, nn.MaxPool2d):
         return nn.functional.max_pool2d(
@@ -98,6 +102,10 @@ def on_piece(layer: nn.Module, z: torch.Tensor, code: torch.Tensor) -> torch.Ten
     Returns
     -------
     torch.Tensor, of the shape of ``code``
+
+    Notes
+    -----
+    Cost: one look at each unit. Raises nothing of its own.
     """
     if isinstance(layer, nn.MaxPool2d):
         return z.flatten(-2).gather(-1, code.flatten(-2)).view_as(code)

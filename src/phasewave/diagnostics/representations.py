@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -43,16 +44,8 @@ def represent(representation: Representation, inputs: torch.Tensor, *, batch_siz
     integer("batch_size", batch_size, minimum=1)
     if inputs.ndim < 1 or len(inputs) < 1:
         fail("inputs", "have the shape (n >= 1, ...)", tuple(inputs.shape))
-    modules = list(representation.modules()) if isinstance(representation, nn.Module) else []
-    modes = [module.training for module in modules]
-    for module in modules:
-        module.training = False
-    try:
-        with torch.no_grad():
-            parts = [_rows(representation(part), len(part)) for part in inputs.split(batch_size)]
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
+    with torch.no_grad(), _evaluating(representation):
+        parts = [_rows(representation(part), len(part)) for part in inputs.split(batch_size)]
     return torch.cat(parts)
 
 
@@ -94,14 +87,11 @@ def layer_inputs(
             fail("layer", "run once in a pass of `network`", f"{len(seen)} runs")
         return seen[0]
 
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
     try:
-        return represent(received, inputs, batch_size=batch_size)
+        with _evaluating(network):
+            return represent(received, inputs, batch_size=batch_size)
     finally:
         handle.remove()
-        for module, mode in modes:
-            module.training = mode
 
 
 def depths(network: nn.Sequential, *, after: tuple[type[nn.Module], ...] | None = None) -> list[nn.Sequential]:
@@ -123,6 +113,10 @@ def depths(network: nn.Sequential, *, after: tuple[type[nn.Module], ...] | None 
         If it is not a ``torch.nn.Sequential``.
     ValueError
         If no layer is of these types.
+
+    Notes
+    -----
+    Cost: none, but that each of them runs all layers before its last.
     """
     if not isinstance(network, nn.Sequential):
         raise TypeError(f"`network` must be a torch.nn.Sequential, got {type(network).__name__}")
@@ -142,6 +136,10 @@ def check_labelled(
     ------
     TypeError, ValueError
         If they are not, or there are fewer than ``least`` rows.
+
+    Notes
+    -----
+    Cost: one copy.
     """
     real_field(name, rows)
     if rows.ndim != 2 or len(rows) < least:
@@ -152,6 +150,19 @@ def check_labelled(
     if tuple(labels.shape) != (len(rows),):
         fail(f"labels of `{name}`", f"have the shape ({len(rows)},)", tuple(labels.shape))
     return rows.detach().double(), labels.to(rows.device, torch.int64)
+
+
+@contextmanager
+def _evaluating(representation: Representation) -> Iterator[None]:
+    modules = list(representation.modules()) if isinstance(representation, nn.Module) else []
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
 
 
 def _rows(outputs: torch.Tensor, number: int) -> torch.Tensor:

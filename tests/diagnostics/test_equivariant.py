@@ -9,10 +9,9 @@ from phasewave.diagnostics.equivariant import (
     PermutationLinear,
     RotationConvolution,
     RotationLifting,
-    equivariance_error,
-    group_average,
     quarter_turn,
 )
+from phasewave.diagnostics.symmetry import equivariance_error, group_average
 
 
 def normal(*shape, seed):

@@ -69,7 +69,8 @@ class FlowPrior(TrainableNetwork):
     -----
     On codes of 258 entries of 7,000 faces and their mirrored copies, 24 steps end within 0.1 % of 48, and the way
     there and back within 2e-6 (12 steps: 0.4 % and 3e-4). `TrainingSettings` that were found good: batches of 256,
-    ``learning_rate=2e-3``, ``averaging=0.998``, ``schedule="cosine"``, 60 epochs or more; call `fit_axes` first.
+    ``learning_rate=2e-3``, ``averaging=0.998``, ``schedule="cosine"``, 60 epochs (the loss still fell then); call
+    `fit_axes` first.
 
     Cost of a map: ``2 n_steps`` networks (`codes`) or ``12 n_steps`` (`noise`), each of about
     ``2 width (3 depth width + 4 n_entries) + 4 n_entries^2`` operations a code.

@@ -27,6 +27,7 @@ Prior = Literal["fitted", "white"]
 Way = Literal["codes", "noise"]
 PRIORS: tuple[Prior, ...] = ("fitted", "white")
 _WAYS = ("codes", "noise")
+_PRIOR_BATCH = 256
 
 
 class ImageGenerator(BaseEstimator):
@@ -61,7 +62,7 @@ class ImageGenerator(BaseEstimator):
         Most epochs of the dictionary's and of the prior's training, which end before if the loss of the
         validation images settles.
     batch_size : int
-        Of both.
+        Of the dictionary's training; the prior's are twice as large.
     precision : {"float32", "bfloat16"}
         Of the dictionary's training, see `TrainingSettings`.
     seed : int
@@ -94,7 +95,7 @@ class ImageGenerator(BaseEstimator):
         *,
         size: int | tuple[int, int] | None = None,
         code_dim: int = 256,
-        n_atoms: int = 64,
+        n_atoms: int = 32,
         sparsity: float = 0.05,
         n_scales: int | None = None,
         n_angles: int = 4,
@@ -103,9 +104,9 @@ class ImageGenerator(BaseEstimator):
         prior_width: int | None = None,
         prior_depth: int | None = None,
         mirror: bool = False,
-        epochs: int = 40,
-        prior_epochs: int = 200,
-        batch_size: int = 64,
+        epochs: int = 12,
+        prior_epochs: int = 100,
+        batch_size: int = 128,
         precision: Precision = "float32",
         seed: int = 0,
     ) -> None:
@@ -169,15 +170,17 @@ class ImageGenerator(BaseEstimator):
         integer("seed", self.seed, minimum=0)
         training = TrainingSettings(
             batch_size=self.batch_size,
-            patience=4,
+            learning_rate=3e-3,
+            schedule="cosine",
             max_epochs=self.epochs,
             seed=self.seed,
             precision=self.precision,
         )
         prior_training = TrainingSettings(
-            batch_size=self.batch_size,
-            patience=10,
-            n_falls=1,
+            batch_size=2 * self.batch_size,
+            learning_rate=2e-3,
+            averaging=0.998,
+            schedule="cosine",
             max_epochs=self.prior_epochs,
             seed=self.seed,
         )

@@ -182,8 +182,11 @@ def train_parts(
     )
     _go_on(decoder_result)
 
-    prior = recipe.prior(encoder.n_entries).to(where)
+    prior = recipe.prior(encoder.n_entries).to(where).fit_axes(codes)
     tell("prior", encoder=encoder, decoder=decoder, prior=prior)
+    started = keeper.path("prior")
+    if started is None or not started.exists():
+        prior.fit_axes(codes.to(where))
     prior_result = train_network(
         prior,
         (codes,),

@@ -38,9 +38,9 @@ from phasewave.images.reading import read_images
 from phasewave.images.recording import FIGURE
 from phasewave.images.report import summary
 from phasewave.images.training import train_generator
-from phasewave.images.training_records import Precision
 from phasewave.runs.distributed import Ranks, stop_on_any_signal, torchrun_ranks
 from phasewave.runs.interrupt import stop_on_signal
+from phasewave.runs.training_records import Precision
 
 _DEFAULTS = ImageGenerator()
 EMBEDDED = {"code_dim": 128, "n_atoms": 32, "epochs": 6, "prior_epochs": 30}
@@ -87,8 +87,12 @@ def train_command(
     prior_epochs: Annotated[
         int | None, typer.Option(min=1, help=f"Most epochs of the prior; {_said('prior_epochs')}")
     ] = None,
-    prior_width: Annotated[int | None, typer.Option(min=2, help="Of the prior's network; by default 384.")] = None,
-    prior_depth: Annotated[int | None, typer.Option(min=1, help="Of the prior's network; by default 4.")] = None,
+    prior_width: Annotated[
+        int | None, typer.Option(min=2, help="Of the prior's network; by default its own.")
+    ] = None,
+    prior_depth: Annotated[
+        int | None, typer.Option(min=1, help="Of the prior's network; by default its own.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = _DEFAULTS.batch_size,
     precision: Annotated[
         Precision, typer.Option(help="Of the dictionary's training; bfloat16 is for GPUs.")

@@ -97,7 +97,11 @@ def _turbulence(console: Console, folder: Path, seed: int, device: torch.device,
     whole = read_field()
     half = torch.nn.functional.avg_pool2d(whole.values[None, None], 2)[0, 0]
     settings = SynthesisSettings(moments="pywph", max_evaluations=_EVALUATIONS)
-    live = EvaluationProgress(console, max_evaluations=_EVALUATIONS, tolerance=1e-3)
+    live = EvaluationProgress(
+        console,
+        max_evaluations=_EVALUATIONS,
+        tolerance=settings.tolerance if isinstance(settings.tolerance, float) else None,
+    )
     with live:
 
         def progress(state: Progress) -> None:

@@ -17,11 +17,11 @@ from phasewave.images.decoder import SparseDecoder
 from phasewave.images.encoder import ScatteringEncoder
 from phasewave.images.flow import FlowPrior
 from phasewave.images.image_batches import check_images
-from phasewave.images.network_training import hold_out
 from phasewave.images.stages import Recipe, StageProgress, TrainedParts, train_parts
-from phasewave.images.training_records import Precision, TrainingSettings
 from phasewave.runs.distributed import Ranks
+from phasewave.runs.network_training import hold_out
 from phasewave.runs.record import versions
+from phasewave.runs.training_records import Precision, TrainingSettings
 
 Prior = Literal["fitted", "white"]
 Way = Literal["codes", "noise"]

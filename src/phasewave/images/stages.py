@@ -13,15 +13,15 @@ import torch
 from phasewave.images.decoder import SparseDecoder
 from phasewave.images.encoder import ScatteringEncoder
 from phasewave.images.flow import FlowPrior
-from phasewave.images.network_training import train_network
-from phasewave.images.training_records import (
+from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
+from phasewave.runs.distributed import Ranks
+from phasewave.runs.network_training import train_network
+from phasewave.runs.training_records import (
     TrainingEnd,
     TrainingProgress,
     TrainingResult,
     TrainingSettings,
 )
-from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
-from phasewave.runs.distributed import Ranks
 
 Stage = Literal["encoder", "linear", "decoder", "prior"]
 STAGES: tuple[Stage, ...] = ("encoder", "linear", "decoder", "prior")

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from phasewave.images.convolutional_decoder import ConvolutionalDecoder
-from phasewave.images.network_parts import halved_sizes, matching_width, n_parameters
+from phasewave.images.network_parts import halved_sizes, matching_width
+from phasewave.runs.trainable import n_parameters
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from phasewave.images.decoder import SparseDecoder
 from phasewave.images.dictionary import PatternDictionary
 from phasewave.images.encoder import ScatteringEncoder, averaged
 from phasewave.images.glyphs import glyph_images
-from phasewave.images.network_training import train_network
-from phasewave.images.training_records import TrainingSettings
+from phasewave.runs.network_training import train_network
+from phasewave.runs.training_records import TrainingSettings
 
 
 @pytest.fixture(scope="module")

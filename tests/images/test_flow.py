@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from phasewave.images.flow import FlowPrior
-from phasewave.images.network_training import train_network
-from phasewave.images.training_records import TrainingSettings
+from phasewave.runs.network_training import train_network
+from phasewave.runs.training_records import TrainingSettings
 
 
 def white(n, d, *, seed=0, dtype=torch.float32):

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from phasewave.images.convolutional_decoder import ConvolutionalDecoder
-from phasewave.images.network_parts import TrainableNetwork
-from phasewave.images.network_training import hold_out, train_network
-from phasewave.images.training_records import TrainingEnd, TrainingSettings
 from phasewave.images.variational import VariationalAutoencoder
+from phasewave.runs.network_training import hold_out, train_network
+from phasewave.runs.trainable import TrainableNetwork
+from phasewave.runs.training_records import TrainingEnd, TrainingSettings
 
 N, D = 96, 4
 

@@ -10,12 +10,12 @@ import torch
 
 from phasewave.images.convolutional_decoder import ConvolutionalDecoder
 from phasewave.images.flow import FlowPrior
-from phasewave.images.network_parts import TrainableNetwork
-from phasewave.images.network_training import train_network
-from phasewave.images.shared_batches import BatchNoise, per_sample
-from phasewave.images.training_records import TrainingEnd, TrainingSettings
 from phasewave.images.variational import VariationalAutoencoder
 from phasewave.runs.distributed import Ranks
+from phasewave.runs.network_training import train_network
+from phasewave.runs.shared_batches import BatchNoise, per_sample
+from phasewave.runs.trainable import TrainableNetwork
+from phasewave.runs.training_records import TrainingEnd, TrainingSettings
 
 SCRIPT = """
 import sys
@@ -23,10 +23,10 @@ from pathlib import Path
 
 import torch
 from phasewave.images.flow import FlowPrior
-from phasewave.images.network_parts import TrainableNetwork
-from phasewave.images.network_training import train_network
-from phasewave.images.shared_batches import per_sample
-from phasewave.images.training_records import TrainingSettings
+from phasewave.runs.trainable import TrainableNetwork
+from phasewave.runs.network_training import train_network
+from phasewave.runs.shared_batches import per_sample
+from phasewave.runs.training_records import TrainingSettings
 from phasewave.runs.distributed import torchrun_ranks
 
 

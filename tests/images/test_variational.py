@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from phasewave.images.network_parts import matching_width, n_parameters
+from phasewave.images.network_parts import matching_width
 from phasewave.images.variational import VariationalAutoencoder
+from phasewave.runs.trainable import n_parameters
 
 
 @pytest.mark.parametrize(("size", "channels"), [(16, 1), (28, 1), (32, 3), ((20, 30), 1)])

@@ -30,9 +30,9 @@ from phasewave.cli.progress import duration
 from phasewave.images.comparing import comparison_rows, evaluate_to
 from phasewave.images.recording import FIGURE
 from phasewave.images.report import summary
-from phasewave.images.training_records import TrainingProgress
 from phasewave.runs.distributed import Ranks
 from phasewave.runs.interrupt import stop_on_signal
+from phasewave.runs.training_records import TrainingProgress
 
 _LINE_SECONDS = 15.0
 

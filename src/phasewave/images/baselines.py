@@ -12,12 +12,13 @@ import torch
 
 from phasewave.images.convolutional_decoder import ConvolutionalDecoder
 from phasewave.images.generator import ImageGenerator
-from phasewave.images.network_parts import TrainableNetwork, matching_width, n_parameters
-from phasewave.images.network_training import train_network
+from phasewave.images.network_parts import matching_width
 from phasewave.images.pixel_gaussian import PixelGaussian
-from phasewave.images.training_records import TrainingEnd, TrainingProgress, TrainingSettings
 from phasewave.images.variational import VariationalAutoencoder
 from phasewave.runs.distributed import Ranks
+from phasewave.runs.network_training import train_network
+from phasewave.runs.trainable import TrainableNetwork, n_parameters
+from phasewave.runs.training_records import TrainingEnd, TrainingProgress, TrainingSettings
 
 CNN, VAE = "CNN decoder", "VAE"
 BASELINES = ("ridge from w", "pixel Gaussian", CNN, VAE)

@@ -20,10 +20,10 @@ from phasewave.images.recording import FIGURE, METRICS, RECORD, recorded, second
 from phasewave.images.report import FEWEST_TEST, FEWEST_TRAIN, CodeLaws, enough, measure
 from phasewave.images.sheets import Row, draw_sheet
 from phasewave.images.training_figures import draw_codes
-from phasewave.images.training_records import TrainingProgress
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.folder import open_run
 from phasewave.runs.record import RunRecord, write_json
+from phasewave.runs.training_records import TrainingProgress
 
 CHECKPOINT = "checkpoint.h5"
 GENERATED, CODES = "generated.png", "codes.png"

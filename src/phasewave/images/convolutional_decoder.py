@@ -7,13 +7,8 @@ from torch import nn
 
 from phasewave.checks import fail, integer
 from phasewave.images.image_batches import BATCH_SIZE, as_float
-from phasewave.images.network_parts import (
-    ResizedConvolution,
-    TrainableNetwork,
-    draw_weights,
-    halved_sizes,
-    image_shape,
-)
+from phasewave.images.network_parts import ResizedConvolution, halved_sizes, image_shape
+from phasewave.runs.trainable import TrainableNetwork, draw_weights
 
 
 class ConvolutionalDecoder(TrainableNetwork):

@@ -13,7 +13,7 @@ from phasewave.images.contrast import normalised
 from phasewave.images.dictionary import PatternDictionary
 from phasewave.images.encoder import ScatteringEncoder
 from phasewave.images.image_batches import BATCH_SIZE, as_float, check_images
-from phasewave.images.network_parts import TrainableNetwork
+from phasewave.runs.trainable import TrainableNetwork
 from phasewave.solve.homotopy import Homotopy
 from phasewave.solve.sparse_problem import largest_penalty, spectral_norm
 from phasewave.solve.unrolled import unrolled
@@ -66,7 +66,7 @@ class SparseDecoder(TrainableNetwork):
 
     Notes
     -----
-    Trained by `phasewave.images.network_training.train_network` on (codes, images). The loss of an image is
+    Trained by `phasewave.runs.network_training.train_network` on (codes, images). The loss of an image is
     :math:`\|\bar x - \tilde x\|^2 / \|\bar x\|^2 + c\, \|L U \tilde x - w\|^2 / d`, at contrast 1. Cost: a step of
     FISTA takes ``4 d n_codes`` operations an image, the matrix ``M`` ``2 d n_codes p`` ones a batch, ``p`` the
     averages of a pattern.

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, finite, integer, real_field
-from phasewave.images.network_parts import TrainableNetwork, draw_weights
-from phasewave.images.shared_batches import per_sample
+from phasewave.runs.shared_batches import per_sample
+from phasewave.runs.trainable import TrainableNetwork, draw_weights
 
 _QUARTER = math.pi / 2
 _HARMONICS = 8  # of the time, that the network sees

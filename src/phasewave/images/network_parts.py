@@ -1,29 +1,17 @@
-"""Parts shared by the convolutional baselines: sizes, blocks, seeded weights."""
+"""Parts shared by the convolutional baselines: sizes, blocks, widths."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from phasewave.checks import fail, integer
+from phasewave.runs.trainable import n_parameters
 
 _SMALLEST = 8
-
-
-class TrainableNetwork(nn.Module, ABC):
-    """A network that `train_network` can train."""
-
-    @abstractmethod
-    def losses(self, *parts: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-        """Return the loss (n,) of each sample of a batch.
-
-        Random numbers come from ``noise``, on the CPU, by `phasewave.images.shared_batches.per_sample`: then a
-        sample has the same ones however many processes share the batch.
-        """
 
 
 class ResizedConvolution(nn.Module):
@@ -96,30 +84,6 @@ def image_shape(size: int | tuple[int, int], n_channels: int) -> tuple[int, tupl
         fail("size", "be one or two integers", size)
     height, width = (integer("size", side, minimum=_SMALLEST) for side in sides)
     return n_channels, (height, width)
-
-
-def draw_weights(network: nn.Module, *, seed: int) -> None:
-    """Give a network built on the meta device memory and weights that depend on the seed alone.
-
-    Weights normal of variance 2 / inputs, biases and single parameters 0, batch normalisations as they start.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    network.to_empty(device="cpu")
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.ndim > 1:
-                fan_in = parameter[0].numel()
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / fan_in) ** 0.5)
-            else:
-                parameter.zero_()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
-
-
-def n_parameters(network: nn.Module) -> int:
-    """Return the number of trained values of a network."""
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def matching_width(make: Callable[[int], nn.Module], target: int, *, largest: int = 256) -> int:

@@ -11,14 +11,9 @@ from torch import nn
 from phasewave.checks import fail, integer
 from phasewave.images.convolutional_decoder import ConvolutionalDecoder
 from phasewave.images.image_batches import as_float, check_images, float_batches
-from phasewave.images.network_parts import (
-    StridedConvolution,
-    TrainableNetwork,
-    draw_weights,
-    halved_sizes,
-    image_shape,
-)
-from phasewave.images.shared_batches import per_sample
+from phasewave.images.network_parts import StridedConvolution, halved_sizes, image_shape
+from phasewave.runs.shared_batches import per_sample
+from phasewave.runs.trainable import TrainableNetwork, draw_weights
 
 
 class VariationalAutoencoder(TrainableNetwork):

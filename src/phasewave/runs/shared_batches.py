@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from phasewave.images.network_parts import TrainableNetwork
 from phasewave.runs.distributed import Ranks
+from phasewave.runs.trainable import TrainableNetwork
 
 
 class BatchNoise(torch.Generator):

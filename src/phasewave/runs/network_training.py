@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from phasewave.checks import fail, integer
-from phasewave.images.network_parts import TrainableNetwork, n_parameters
-from phasewave.images.shared_batches import BatchNoise, SharedStep
-from phasewave.images.training_records import TrainingEnd, TrainingProgress, TrainingResult, TrainingSettings
 from phasewave.runs.checkpoint import differences, load_checkpoint, save_checkpoint
 from phasewave.runs.distributed import Ranks
+from phasewave.runs.shared_batches import BatchNoise, SharedStep
+from phasewave.runs.trainable import TrainableNetwork, n_parameters
+from phasewave.runs.training_records import TrainingEnd, TrainingProgress, TrainingResult, TrainingSettings
 
 _ORDER, _TRAINING, _VALIDATION = range(3)  # what random numbers are for
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from phasewave.checks import choice, fail, integer
 from phasewave.images.dataset import MIN_SIZE
-from phasewave.images.decoder import SparseDecoder
+from phasewave.images.decoder import CORRECTIONS_OF_NEW, SparseDecoder
 from phasewave.images.encoder import ScatteringEncoder
 from phasewave.images.flow import FlowPrior
 from phasewave.images.image_batches import check_images
@@ -104,7 +104,7 @@ class ImageGenerator(BaseEstimator):
         prior_width: int | None = None,
         prior_depth: int | None = None,
         mirror: bool = False,
-        epochs: int = 12,
+        epochs: int = 6,
         prior_epochs: int = 100,
         batch_size: int = 128,
         precision: Precision = "float32",
@@ -295,8 +295,8 @@ class ImageGenerator(BaseEstimator):
         self._check("images", images)
         return self.encoder_.encode(images)
 
-    def decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return images ``(n, C, H, W)``, cut to [0, 1], of codes.
+    def decode(self, codes: torch.Tensor, *, n_corrections: int | None = None) -> torch.Tensor:
+        """Return images ``(n, C, H, W)``, cut to [0, 1], of codes; see `SparseDecoder.decode`.
 
         Raises
         ------
@@ -304,7 +304,7 @@ class ImageGenerator(BaseEstimator):
             If the shape is wrong.
         """
         check_is_fitted(self, "decoder_")
-        return self.decoder_.decode(codes.to(self.device)).clamp(0, 1)
+        return self.decoder_.decode(codes.to(self.device), n_corrections=n_corrections).clamp(0, 1)
 
     def reconstruct(self, images: torch.Tensor) -> torch.Tensor:
         """Return the images of the codes of images."""
@@ -326,7 +326,8 @@ class ImageGenerator(BaseEstimator):
         TypeError, ValueError
             If an argument is out of range.
         """
-        return self.decode(self.draw_codes(n_images, seed=seed, prior=prior)).cpu()
+        codes = self.draw_codes(n_images, seed=seed, prior=prior)
+        return self.decode(codes, n_corrections=CORRECTIONS_OF_NEW).cpu()
 
     def draw_codes(self, n_images: int, *, seed: int, prior: Prior = "fitted") -> torch.Tensor:
         """Return the codes that `generate` decodes."""

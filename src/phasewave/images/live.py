@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from phasewave.images.decoder import SparseDecoder
+from phasewave.images.decoder import CORRECTIONS_OF_NEW, SparseDecoder
 from phasewave.images.flow import FlowPrior
 from phasewave.images.image_batches import as_float
 from phasewave.images.metrics import psnr
@@ -101,7 +101,7 @@ class LiveRecord:
         if state.prior is not None:
             prior: FlowPrior = copy.deepcopy(state.prior).eval()
             noise = torch.randn(2 * shown, codes.shape[1], generator=torch.Generator().manual_seed(0))
-            new = decoder.decode(prior.codes(noise.to(codes))).cpu().clamp(0, 1)
+            new = decoder.decode(prior.codes(noise.to(codes)), n_corrections=CORRECTIONS_OF_NEW).cpu().clamp(0, 1)
             bands.append([Row("new, from noise", new[:shown]), Row("", new[shown:])])
         where = "before" if state.training is None else f"epoch {state.training.epoch} of"
         note = "" if self.psnr is None or self.active is None else _words(self.psnr, self.active)

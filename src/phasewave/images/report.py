@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from phasewave.images.decoder import CORRECTIONS_OF_NEW
 from phasewave.images.evaluation import DEFINITIONS, ImageJudge
 from phasewave.images.gaussianity import gaussianity
 from phasewave.images.generator import PRIORS, ImageGenerator
@@ -16,7 +17,8 @@ from phasewave.images.metrics import psnr, ssim
 
 FEWEST_TRAIN, FEWEST_TEST = 65, 10
 """Images that the measures of generated images need."""
-_MOST = 1000  # generated images, and training images reconstructed
+_MOST = 1000  # generated images
+_TRAIN = 500  # training images reconstructed
 _LAWS = 500  # codes whose noise is found
 
 OWN_DEFINITIONS = {
@@ -52,9 +54,9 @@ class CodeLaws:
 
 
 def describe_parts(
-    generator: ImageGenerator, test: torch.Tensor, laws: CodeLaws, *, n_generated: int = 256
-) -> dict[str, Any]:
-    """Measure what needs no judge: reconstruction, sparsity, round trips, laws of the codes.
+    generator: ImageGenerator, test: torch.Tensor, laws: CodeLaws
+) -> tuple[dict[str, Any], torch.Tensor]:
+    """Measure what needs no judge: reconstruction, sparsity, round trip, laws of the codes.
 
     Parameters
     ----------
@@ -64,13 +66,13 @@ def describe_parts(
         Images that it has not learnt from, at least two.
     laws : CodeLaws
         Of these images.
-    n_generated : int
-        Generated images whose codes are found again.
 
     Returns
     -------
-    dict
+    measures : dict
         JSON-able; see `OWN_DEFINITIONS`.
+    reconstructions : torch.Tensor (n, C, H, W)
+        On the CPU, in [0, 1].
 
     Raises
     ------
@@ -78,14 +80,15 @@ def describe_parts(
         If the images do not fit.
     """
     codes = generator.encode(test)
-    made = generator.decode(codes)
-    linear = generator.decoder_.linear(codes).clamp(0, 1)
-    originals = as_float(test).to(made.device)
+    decoded = generator.decoder_.decode(codes)
+    made = decoded.clamp(0, 1).cpu()
+    linear = generator.decoder_.linear(codes).clamp(0, 1).cpu()
+    originals = as_float(test).cpu()
     found: dict[str, Any] = {
         "psnr": float(psnr(made, originals).mean()),
         "psnr_linear": float(psnr(linear, originals).mean()),
         "active": active_share(generator, codes),
-        "round_trip": {"reconstructed": round_trip(generator, codes)},
+        "round_trip": {"reconstructed": round_trip(generator, codes, decoded)},
         "codes": {
             "as they are": asdict(gaussianity(laws.codes)),
             "after the prior's map": asdict(gaussianity(laws.noise)),
@@ -93,10 +96,7 @@ def describe_parts(
     }
     if min(originals.shape[-2:]) >= 11:
         found["ssim"] = float(ssim(made, originals).mean())
-    for prior in PRIORS:
-        drawn = generator.draw_codes(n_generated, seed=1, prior=prior)
-        found["round_trip"][prior] = round_trip(generator, drawn)
-    return found
+    return found, made
 
 
 def measure(
@@ -138,27 +138,27 @@ def measure(
             progress(words)
 
     say("reconstructions and codes")
-    found: dict[str, Any] = {
-        "n_train": len(train),
-        "n_test": len(test),
-        "model": describe_parts(generator, test, laws),
-    }
-    some = draw(train, _MOST, seed=seed)
-    found["model"]["psnr_train"] = float(psnr(generator.reconstruct(some).cpu(), as_float(some).cpu()).mean())
+    model, made = describe_parts(generator, test, laws)
+    found: dict[str, Any] = {"n_train": len(train), "n_test": len(test), "model": model}
+    some = draw(train, _TRAIN, seed=seed)
+    model["psnr_train"] = float(psnr(generator.reconstruct(some).cpu(), as_float(some).cpu()).mean())
     found["definitions"] = {**OWN_DEFINITIONS}
-    if not enough(train, test):
-        return found
-    if judge is None:
+    if judge is None and enough(train, test):
         say("real images among themselves")
         judge = ImageJudge(train, test, n_images=min(len(train), len(test), _MOST), seed=seed)
-    found |= {"n": judge.n_images, "floor": judge.floor, "generated": {}}
+    if judge is not None:
+        found |= {"n": judge.n_images, "floor": judge.floor, "generated": {}}
+        found["definitions"] = {**DEFINITIONS, **OWN_DEFINITIONS}
     for prior in PRIORS:
         say(f"new images, {prior}")
-        images = generator.generate(judge.n_images, seed=seed, prior=prior)
-        found["generated"][prior] = judge.generated(images)
-    say("reconstructions among real images")
-    found["generated"]["test codes"] = judge.reconstructed(generator.reconstruct(test).cpu())
-    found["definitions"] = {**DEFINITIONS, **OWN_DEFINITIONS}
+        codes = generator.draw_codes(_TRAIN if judge is None else judge.n_images, seed=seed, prior=prior)
+        decoded = generator.decoder_.decode(codes, n_corrections=CORRECTIONS_OF_NEW)
+        model["round_trip"][prior] = round_trip(generator, codes, decoded)
+        if judge is not None:
+            found["generated"][prior] = judge.generated(decoded.clamp(0, 1).cpu())
+    if judge is not None:
+        say("reconstructions among real images")
+        found["generated"]["test codes"] = judge.reconstructed(made)
     return found
 
 
@@ -167,10 +167,10 @@ def enough(train: torch.Tensor, test: torch.Tensor) -> bool:
     return len(train) >= FEWEST_TRAIN and len(test) >= FEWEST_TEST
 
 
-def round_trip(generator: ImageGenerator, codes: torch.Tensor) -> float:
-    """Return the mean of ``|L U x - w| / |w|`` over codes ``w`` and the images ``x`` decoded from them."""
+def round_trip(generator: ImageGenerator, codes: torch.Tensor, decoded: torch.Tensor) -> float:
+    """Return the mean of ``|L U x - w| / |w|`` over codes ``w`` and the images ``x`` decoded from them, uncut."""
     d = generator.encoder_.code_dim
-    again = generator.encode(generator.decoder_.decode(codes))
+    again = generator.encode(decoded)
     wanted = codes[:, :d].to(again)
     return float(((again[:, :d] - wanted).norm(dim=1) / wanted.norm(dim=1)).mean())
 

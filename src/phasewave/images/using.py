@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from phasewave.checks import fail, integer
+from phasewave.images.decoder import CORRECTIONS_OF_NEW
 from phasewave.images.figures import draw_generated, draw_interpolations, draw_reconstructions, write_animation
 from phasewave.images.generator import ImageGenerator, Prior, Way
 from phasewave.images.image_batches import as_float
@@ -60,7 +61,8 @@ def reconstruct_to(
     run = _open(out, _FILES, overwrite)
     settings = {"source": source, "n": len(images)}
     with recorded(_record(generator, settings, seed=0), run / RECORD):
-        made = generator.decode(codes).cpu()
+        decoded = generator.decoder_.decode(codes)
+        made = decoded.clamp(0, 1).cpu()
         originals = as_float(images).float().cpu()
         each = psnr(made, originals)
         metrics = {
@@ -68,7 +70,7 @@ def reconstruct_to(
             "psnr": float(each.mean()),
             "psnr_least": float(each.min()),
             "active": active_share(generator, codes),
-            "round_trip": round_trip(generator, codes),
+            "round_trip": round_trip(generator, codes, decoded),
             "psnr_of_each": each.tolist(),
         }
         if min(images.shape[-2:]) >= 11:
@@ -118,11 +120,12 @@ def generate_to(
     run = _open(out, _FILES, overwrite)
     settings = {"n": n_images, "prior": prior}
     with recorded(_record(generator, settings, seed=seed), run / RECORD):
-        made = generator.decode(codes).cpu()
+        decoded = generator.decoder_.decode(codes, n_corrections=CORRECTIONS_OF_NEW)
+        made = decoded.clamp(0, 1).cpu()
         metrics: dict[str, Any] = {
             "n": n_images,
             "prior": prior,
-            "round_trip": round_trip(generator, codes),
+            "round_trip": round_trip(generator, codes, decoded),
             "active": active_share(generator, codes),
         }
         tensors = {"samples": made, "codes": codes}

@@ -182,7 +182,7 @@ def train_parts(
     )
     _go_on(decoder_result)
 
-    prior = recipe.prior(encoder.n_entries).to(where).fit_axes(codes)
+    prior = recipe.prior(encoder.n_entries).to(where)
     tell("prior", encoder=encoder, decoder=decoder, prior=prior)
     started = keeper.path("prior")
     if started is None or not started.exists():

@@ -29,10 +29,10 @@ def main() -> None:
     images = pw.read_images(None, size=16 if options.quick else 32, limit=300 if options.quick else None)
     train, validation, test = (images.float(name) for name in ("train", "val", "test"))
     generator = pw.ImageGenerator(
-        code_dim=24 if options.quick else 128,
+        code_dim=24 if options.quick else 48,
         n_atoms=8 if options.quick else 32,
         epochs=1 if options.quick else 5,
-        prior_epochs=1 if options.quick else 25,
+        prior_epochs=1 if options.quick else 80,
     )
     generator.fit(train, validation, progress=say)
 
@@ -43,7 +43,7 @@ def main() -> None:
     print(f"active patterns: {active:.1%}")
 
     new = generator.generate(48, seed=0)
-    ways = generator.interpolate(test[:3], test[3:6], steps=25)
+    ways = generator.interpolate(test[:3], test[3:6], steps=31)
     note = f"{len(train):,} training images; {active:.1%} of the patterns active"
     draw_overview(Path("images.png"), test, made, new, ways[:, ::2], title="Glyphs", note=note)
     use = generator.decoder_.sparse_codes(generator.encode(test)).unflatten(1, (generator.n_atoms, -1)).sum((0, 2))

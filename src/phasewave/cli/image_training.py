@@ -43,7 +43,7 @@ from phasewave.runs.interrupt import stop_on_signal
 from phasewave.runs.training_records import Precision
 
 _DEFAULTS = ImageGenerator()
-EMBEDDED = {"code_dim": 128, "n_atoms": 32, "epochs": 6, "prior_epochs": 30}
+EMBEDDED = {"code_dim": 48, "n_atoms": 32, "epochs": 5, "prior_epochs": 80}
 """For the embedded glyphs, so that their training takes no more than three minutes on two cores."""
 
 

@@ -240,7 +240,7 @@ def _write_pictures(
     new = generator.generate(_SHOWN, seed=generator.seed)
     n = min(6, len(originals) // 2)
     ends = (originals[:n], originals[n : 2 * n])
-    frames = generator.interpolate(*ends, steps=25).cpu()
+    frames = generator.interpolate(*ends, steps=31).cpu()
     ways = frames[:, ::2]
     model = metrics["model"]
     note = f"{training['n_train']:,} training images; test images: PSNR {model['psnr']:.1f} dB, "

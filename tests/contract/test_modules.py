@@ -14,7 +14,13 @@ from phasewave.core.circular import CircularHarmonics
 from phasewave.core.fourier import Band, Support
 from phasewave.core.morlet import Morlet
 from phasewave.core.transform import WaveletTransform
+from phasewave.scattering.decimation import Pooling
+from phasewave.scattering.frame import kernel_frame, wavelet_frame
+from phasewave.scattering.frames import FrameLayer, FrameScattering
+from phasewave.scattering.nonlinearities import RELU_PARTS, TANH, phase_rectifier
 from phasewave.scattering.planar import Scattering2D
+from phasewave.scattering.rectifier import PhaseRectifierScattering2D
+from phasewave.scattering.rotation import RotoTranslationScattering2D
 from phasewave.turbulence.band_powers import BandPowers
 from phasewave.turbulence.circular_moments import CircularMoments
 from phasewave.turbulence.cross_moments import CrossMoments
@@ -57,6 +63,21 @@ def _band(dtype: torch.dtype) -> Band:
     return Band(supports, (16, 12), (8, 6), dtype=dtype)
 
 
+def _frames(dtype: torch.dtype) -> FrameScattering:
+    """Real kernels under tanh, then wavelets under rectified phases, pooled in between."""
+    generator = torch.Generator().manual_seed(1)
+    kernels = torch.randn(3, 5, 4, dtype=torch.float64, generator=generator)
+    first = kernel_frame((32, 31), kernels, torch.full((3, 3), 1 / 9)).scaled(0.999)
+    second = wavelet_frame((16, 16), Morlet(2), n_scales=2)
+    layers = [FrameLayer(first, TANH, Pooling(2, (0.5, 0.5))), FrameLayer(second, phase_rectifier(4))]
+    return FrameScattering(layers, dtype=dtype)
+
+
+def _complex_frames(dtype: torch.dtype) -> FrameScattering:
+    frame = wavelet_frame((16, 18), Morlet(2), n_scales=2).scaled(0.24, of_real=False)
+    return FrameScattering([FrameLayer(frame, RELU_PARTS)] * 2, dtype=dtype)
+
+
 MODULES = {
     "Band": Case(_band, (16, 12), complex_input=True, checks_input=False),
     "WaveletTransform": Case(lambda d: WaveletTransform((20, 17), Morlet(3), n_scales=2, dtype=d), (20, 17)),
@@ -67,6 +88,15 @@ MODULES = {
     "Scattering2D-periodic": Case(
         lambda d: Scattering2D((18, 16), n_scales=3, n_angles=2, border="periodic", chunk=1500, dtype=d), (18, 16)
     ),
+    "RotoTranslationScattering2D": Case(
+        lambda d: RotoTranslationScattering2D((20, 17), n_scales=2, n_angles=3, n_angular_scales=1, dtype=d),
+        (20, 17),
+    ),
+    "PhaseRectifierScattering2D": Case(
+        lambda d: PhaseRectifierScattering2D((20, 17), n_scales=2, n_angles=2, dtype=d), (20, 17)
+    ),
+    "FrameScattering": Case(_frames, (32, 31)),
+    "FrameScattering-complex": Case(_complex_frames, (16, 18)),
     "PhaseHarmonicMoments": Case(lambda d: PhaseHarmonicMoments((32, 24), n_scales=3, dtype=d), (32, 24)),
     "ScatteringCovariances": Case(lambda d: ScatteringCovariances((32, 24), n_scales=3, dtype=d), (32, 24)),
     "RectifierMoments": Case(lambda d: RectifierMoments((32, 24), n_scales=3, dtype=d), (32, 24)),

@@ -10,12 +10,13 @@ from PIL import Image
 from sklearn.base import clone
 
 from phasewave.images.figures import write_animation
-from phasewave.images.generator import ImageGenerator, _turned
+from phasewave.images.generator import ImageGenerator
 from phasewave.images.generator_file import load_generator, save_generator
 from phasewave.images.glyphs import glyph_images
 from phasewave.images.report import active_share, round_trip
 from phasewave.images.sheets import Row, mosaic
 from phasewave.images.stages import CHECKPOINTS, train_parts
+from phasewave.images.ways import turned_ways
 from phasewave.runs.checkpoint import save_checkpoint
 
 SMALL = {"code_dim": 12, "n_atoms": 4, "epochs": 2, "prior_epochs": 2, "prior_width": 16, "prior_depth": 1}
@@ -85,11 +86,11 @@ def test_a_way_begins_and_ends_at_the_reconstructions(fitted, images, path):
 
 def test_a_turn_goes_at_constant_speed_between_the_norms():
     a, b = torch.tensor([3.0, 0.0, 0.0]), torch.tensor([0.0, 5.0, 0.0])
-    way = _turned(a, b, torch.tensor([[0.0], [1 / 3], [1.0]]))
+    way = turned_ways(a[None], b[None], 4)[0, [0, 1, 3]]
     angle = math.pi / 6
     middle = (11 / 3) * torch.tensor([math.cos(angle), math.sin(angle), 0.0])
     torch.testing.assert_close(way, torch.stack([a, middle, b]))
-    torch.testing.assert_close(_turned(a, 2 * a, torch.tensor([[0.5]])), 1.5 * a[None])
+    torch.testing.assert_close(turned_ways(a[None], 2 * a[None], 3)[0, 1], 1.5 * a)
 
 
 def test_a_file_brings_back_the_same_images(fitted, images, tmp_path):

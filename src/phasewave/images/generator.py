@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Literal
 
 import torch
@@ -12,16 +11,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from phasewave.checks import choice, fail, integer
-from phasewave.images.dataset import MIN_SIZE
 from phasewave.images.decoder import CORRECTIONS_OF_NEW, SparseDecoder
 from phasewave.images.encoder import ScatteringEncoder
 from phasewave.images.flow import FlowPrior
 from phasewave.images.image_batches import check_images
+from phasewave.images.recipes import make_recipe
 from phasewave.images.stages import Recipe, StageProgress, TrainedParts, train_parts
+from phasewave.images.ways import straight_ways, turned_ways
 from phasewave.runs.distributed import Ranks
 from phasewave.runs.network_training import hold_out
 from phasewave.runs.record import versions
-from phasewave.runs.training_records import Precision, TrainingSettings
+from phasewave.runs.training_records import Precision
 
 Prior = Literal["fitted", "white"]
 Way = Literal["codes", "noise"]
@@ -143,66 +143,7 @@ class ImageGenerator(BaseEstimator):
         TypeError, ValueError
             If a parameter is out of range or does not fit the images, or there are too few of them.
         """
-        check_images("images", images, minimum=3)
-        n, n_channels, *sides = images.shape
-        if min(sides) < MIN_SIZE:
-            fail("images", f"have sides >= {MIN_SIZE}", tuple(sides))
-        wanted = sides if self.size is None else [self.size] * 2 if isinstance(self.size, int) else list(self.size)
-        if wanted != sides:
-            fail("images", f"be of `size` {wanted[0]} x {wanted[1]}", f"{sides[0]} x {sides[1]}")
-        doubled = n * (2 if self.mirror else 1)
-        if doubled <= integer("code_dim", self.code_dim, minimum=1):
-            fail(
-                "images",
-                f"hold more than `code_dim` = {self.code_dim} training images (counting mirrored ones): lower "
-                "`code_dim` or give more",
-                doubled,
-            )
-        encoder = ScatteringEncoder(
-            (sides[0], sides[1]),
-            n_channels=n_channels,
-            code_dim=self.code_dim,
-            n_scales=self.n_scales,
-            n_angles=self.n_angles,
-            average=self.average,
-            order=self.order,
-        )
-        integer("seed", self.seed, minimum=0)
-        training = TrainingSettings(
-            batch_size=self.batch_size,
-            learning_rate=3e-3,
-            schedule="cosine",
-            max_epochs=self.epochs,
-            seed=self.seed,
-            precision=self.precision,
-        )
-        prior_training = TrainingSettings(
-            batch_size=2 * self.batch_size,
-            learning_rate=2e-3,
-            averaging=0.998,
-            schedule="cosine",
-            max_epochs=self.prior_epochs,
-            seed=self.seed,
-        )
-        settings = {
-            "encoder": encoder.settings,
-            "decoder": SparseDecoder(
-                encoder, n_atoms=self.n_atoms, sparsity=self.sparsity, seed=self.seed
-            ).settings,
-            "prior": self._prior(encoder.n_entries).settings,
-            "decoder_training": asdict(training),
-            "prior_training": asdict(prior_training),
-            "mirror": self.mirror,
-        }
-        return Recipe(
-            encoder,
-            lambda fitted: SparseDecoder(fitted, n_atoms=self.n_atoms, sparsity=self.sparsity, seed=self.seed),
-            self._prior,
-            training,
-            prior_training,
-            self.mirror,
-            settings,
-        )
+        return make_recipe(self.settings, images)
 
     def fit(
         self,
@@ -371,18 +312,12 @@ class ImageGenerator(BaseEstimator):
         if len(b) != len(a):
             fail("b", f"be {len(a)} images as `a`", len(b))
         start, end = self.encode(a), self.encode(b)
-        times = torch.linspace(0, 1, steps, device=start.device)[:, None]
         if path == "codes":
-            ways = [(1 - times) * u + times * v for u, v in zip(start, end, strict=True)]
+            ways = straight_ways(start, end, steps)
         else:
-            start, end = self.prior_.noise(start), self.prior_.noise(end)
-            turned = [_turned(u, v, times) for u, v in zip(start, end, strict=True)]
-            ways = [self.prior_.codes(torch.cat(turned))]
-        return self.decode(torch.cat(ways)).unflatten(0, (len(a), steps))
-
-    def _prior(self, n_entries: int) -> FlowPrior:
-        given = {"width": self.prior_width, "depth": self.prior_depth}
-        return FlowPrior(n_entries, **{k: v for k, v in given.items() if v is not None}, seed=self.seed)
+            noise = turned_ways(self.prior_.noise(start), self.prior_.noise(end), steps)
+            ways = self.prior_.codes(noise.flatten(0, 1)).unflatten(0, noise.shape[:2])
+        return self.decode(ways.flatten(0, 1)).unflatten(0, (len(a), steps))
 
     def _check(self, name: str, images: torch.Tensor) -> None:
         """Refuse what is not like the training images, and say what to do."""
@@ -397,17 +332,6 @@ def described(shape: tuple[int, ...]) -> str:
     """Return a shape (C, H, W) in words."""
     n_channels, height, width = shape
     return f"{'grey' if n_channels == 1 else 'colour'} images of {height} x {width}"
-
-
-def _turned(a: torch.Tensor, b: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-    """Return the vectors on the way, at constant angular speed, whose norm goes evenly from one to the other."""
-    norms = (1 - times) * a.norm() + times * b.norm()
-    u, v = a / a.norm().clamp_min(1e-12), b / b.norm().clamp_min(1e-12)
-    angle = torch.arccos((u @ v).clamp(-1, 1))
-    if float(angle.sin()) < 1e-4:
-        way = (1 - times) * u + times * v
-        return norms * way / way.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    return norms * (((1 - times) * angle).sin() * u + (times * angle).sin() * v) / angle.sin()
 
 
 def _ends(parts: TrainedParts) -> dict[str, Any]:

@@ -189,17 +189,19 @@ class FrameScattering(nn.Module):
         Parameters
         ----------
         x, y : torch.Tensor
-            Fields as for `forward`, that no layer maps to the same.
+            Fields as for `forward`.
 
         Returns
         -------
         torch.Tensor
-            Shape ``(n_layers, ...)``, each at most 1 for an admissible layer.
+            Shape ``(n_layers, ...)``, each at most 1 for an admissible layer, and 0 for signals that are the same.
         """
         (features, signals), (others, targets) = self._orders(self._checked(x)), self._orders(self._checked(y))
         kept = [_energy(a - b) for a, b in zip(features, others, strict=True)]
         passed = [_energy(a - b) for a, b in zip(signals, targets, strict=True)]
-        ratios = [(kept[n] + passed[n + 1]) / passed[n] for n in range(len(self.layers))]
+        ratios = [
+            torch.where(passed[n] > 0, (kept[n] + passed[n + 1]) / passed[n], 0) for n in range(len(self.layers))
+        ]
         return torch.stack(ratios).reshape(len(ratios), *x.shape[:-2])
 
     def translation_bound(self, order: int) -> float:

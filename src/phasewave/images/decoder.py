@@ -18,7 +18,7 @@ from phasewave.solve.homotopy import Homotopy
 from phasewave.solve.sparse_problem import largest_penalty, spectral_norm
 from phasewave.solve.unrolled import unrolled
 
-CORRECTIONS_OF_NEW = 4
+CORRECTIONS_OF_NEW = 2
 """Corrections of images of codes drawn from a prior: the Frechet distance of new faces is least about there."""
 _RIDGE = 1e-3  # of the variance of a code
 _SOLVER = Homotopy(n_stages=8)

@@ -317,7 +317,12 @@ class ImageGenerator(BaseEstimator):
         else:
             noise = turned_ways(self.prior_.noise(start), self.prior_.noise(end), steps)
             ways = self.prior_.codes(noise.flatten(0, 1)).unflatten(0, noise.shape[:2])
-        return self.decode(ways.flatten(0, 1)).unflatten(0, (len(a), steps))
+        images = []
+        for k in range(steps):  # the nearer to an end, the nearer to a code that an image has
+            share = (2 * k / (steps - 1) - 1) ** 2
+            few, all_ = CORRECTIONS_OF_NEW, self.decoder_.n_corrections
+            images.append(self.decode(ways[:, k], n_corrections=round(few + share * (all_ - few))))
+        return torch.stack(images, 1)
 
     def _check(self, name: str, images: torch.Tensor) -> None:
         """Refuse what is not like the training images, and say what to do."""

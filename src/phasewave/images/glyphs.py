@@ -163,18 +163,18 @@ def _draw(masters: _Masters, labels: Tensor, shape: tuple[int, int], generator: 
 
 def _map(uniform: Callable[..., Tensor], height: int, width: int) -> Tensor:
     """Return where each pixel looks in the master, (n, height, width, 2) as (x, y) in [-1, 1]."""
-    turn, shear = uniform(-0.35, 0.35), uniform(-0.18, 0.18)
-    zoom, stretch = uniform(0.88, 1.18), uniform(0.88, 1.14)
+    turn, shear = uniform(-0.12, 0.12), uniform(-0.08, 0.08)
+    zoom, stretch = uniform(0.94, 1.1), uniform(0.94, 1.06)
     y = torch.linspace(-1, 1, height)[:, None].expand(height, width)
     x = torch.linspace(-1, 1, width).expand(height, width)
     short = min(height, width)
     y, x = y * (height / short), x * (width / short)
     right = turn.cos() * x + turn.sin() * y
     down = turn.cos() * y - turn.sin() * x
-    knots = uniform(-0.12, 0.12, 2, _KNOTS, _KNOTS)
+    knots = uniform(-0.06, 0.06, 2, _KNOTS, _KNOTS)
     bend = functional.interpolate(knots, (height, width), mode="bicubic", align_corners=True)
-    across = (right + shear * down) * zoom * stretch + uniform(-0.12, 0.12) + bend[:, 0]
-    along = down * zoom / stretch + uniform(-0.12, 0.12) + bend[:, 1]
+    across = (right + shear * down) * zoom * stretch + uniform(-0.05, 0.05) + bend[:, 0]
+    along = down * zoom / stretch + uniform(-0.05, 0.05) + bend[:, 1]
     return torch.stack((across, along), dim=-1)
 
 

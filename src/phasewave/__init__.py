@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from phasewave.core.morlet import Morlet
     from phasewave.core.rectified import RectifiedWavelets
     from phasewave.core.transform import WaveletTransform
+    from phasewave.diagnostics.collapse import neural_collapse
+    from phasewave.diagnostics.deformation import deformation_stability
+    from phasewave.diagnostics.diffeomorphisms import Diffeomorphisms
+    from phasewave.diagnostics.splines import AffineSpline
+    from phasewave.diagnostics.support import local_support
     from phasewave.images.decoder import SparseDecoder
     from phasewave.images.encoder import ScatteringEncoder
     from phasewave.images.evaluation import evaluate_images
@@ -32,7 +37,13 @@ if TYPE_CHECKING:
     from phasewave.molecules.network import InvariantNetwork
     from phasewave.molecules.ridge import LeaveOneOutRidge
     from phasewave.molecules.structures import Molecules
+    from phasewave.scattering.frame import wavelet_frame
+    from phasewave.scattering.frames import FrameLayer, FrameScattering
+    from phasewave.scattering.hierarchical import HierarchicalConvolution
+    from phasewave.scattering.inversion import invert
     from phasewave.scattering.planar import Scattering2D
+    from phasewave.scattering.rectifier import PhaseRectifierScattering2D
+    from phasewave.scattering.rotation import RotoTranslationScattering2D
     from phasewave.solve.homotopy import Homotopy
     from phasewave.solve.ista import FISTA, ISTA
     from phasewave.solve.lasso import lasso
@@ -64,6 +75,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "FISTA",
     "ISTA",
+    "AffineSpline",
     "AtomicEnvironments",
     "BandPowers",
     "BumpSteerable",
@@ -71,12 +83,16 @@ __all__ = [
     "CircularMoments",
     "CrossMoments",
     "Denoiser",
+    "Diffeomorphisms",
     "EachField",
     "EnergyModel",
     "EnsembleRegressor",
     "EnvironmentKernel",
     "FlowPrior",
+    "FrameLayer",
+    "FrameScattering",
     "GaussianModel",
+    "HierarchicalConvolution",
     "Homotopy",
     "ImageGenerator",
     "Inpainter",
@@ -93,8 +109,10 @@ __all__ = [
     "MultilinearRidge",
     "NystroemRidge",
     "PhaseHarmonicMoments",
+    "PhaseRectifierScattering2D",
     "RectifiedWavelets",
     "RectifierMoments",
+    "RotoTranslationScattering2D",
     "Scattering2D",
     "ScatteringCalculator",
     "ScatteringCovariances",
@@ -107,11 +125,15 @@ __all__ = [
     "ZhangMallatMoments",
     "__version__",
     "compare",
+    "deformation_stability",
     "evaluate_images",
+    "invert",
     "lasso",
     "load_field",
     "load_generator",
     "load_model",
+    "local_support",
+    "neural_collapse",
     "read_dataset",
     "read_field",
     "read_images",
@@ -119,6 +141,7 @@ __all__ = [
     "save_model",
     "synthesize",
     "two_sample_test",
+    "wavelet_frame",
 ]
 
 # Names are imported when they are first used: `import phasewave` costs nothing, and the command can choose how
@@ -130,6 +153,11 @@ _MODULES = {
     "core.morlet": ("Morlet",),
     "core.rectified": ("RectifiedWavelets",),
     "core.transform": ("WaveletTransform",),
+    "diagnostics.collapse": ("neural_collapse",),
+    "diagnostics.deformation": ("deformation_stability",),
+    "diagnostics.diffeomorphisms": ("Diffeomorphisms",),
+    "diagnostics.splines": ("AffineSpline",),
+    "diagnostics.support": ("local_support",),
     "images.decoder": ("SparseDecoder",),
     "images.encoder": ("ScatteringEncoder",),
     "images.evaluation": ("evaluate_images",),
@@ -150,7 +178,13 @@ _MODULES = {
     "molecules.network": ("InvariantNetwork",),
     "molecules.ridge": ("LeaveOneOutRidge",),
     "molecules.structures": ("Molecules",),
+    "scattering.frame": ("wavelet_frame",),
+    "scattering.frames": ("FrameLayer", "FrameScattering"),
+    "scattering.hierarchical": ("HierarchicalConvolution",),
+    "scattering.inversion": ("invert",),
     "scattering.planar": ("Scattering2D",),
+    "scattering.rectifier": ("PhaseRectifierScattering2D",),
+    "scattering.rotation": ("RotoTranslationScattering2D",),
     "solve.homotopy": ("Homotopy",),
     "solve.ista": ("FISTA", "ISTA"),
     "solve.lasso": ("lasso",),

@@ -1,0 +1,107 @@
+"""What the figures of the diagnostics share: colours, axes in inches, images, axes without clutter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from phasewave.runs.atomic import replacing
+
+INK, GREY, FAINT = "#1b1f24", "#8a9199", "#d9dde1"
+WARM, COOL = "#d1432f", "#3f6fb5"
+WIDTH, MARGIN = 13.0, 0.35  # inches, as all lengths here
+CLASSES = (
+    "#d1432f",
+    "#3f6fb5",
+    "#e0a030",
+    "#3f9a78",
+    "#8a5aa8",
+    "#5aa7d6",
+    "#b5566f",
+    "#7c8a3a",
+    "#a5714a",
+    "#5d6b7a",
+)
+_DPI = 150
+
+
+def page(height: float, title: str, note: str = "") -> Figure:
+    """Return a white page of a height with a title, and a note below it."""
+    figure = Figure(figsize=(WIDTH, height), dpi=_DPI, facecolor="white")
+    words: dict[str, Any] = {"va": "top", "ha": "left"}
+    figure.text(MARGIN / WIDTH, 1 - 0.16 / height, title, fontsize=12, fontweight="bold", color=INK, **words)
+    figure.text(MARGIN / WIDTH, 1 - 0.44 / height, note, fontsize=9, color=GREY, **words)
+    return figure
+
+
+def at(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Return axes at a place given in inches from the left and from the top."""
+    across, down = figure.get_size_inches()
+    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+
+
+def label(figure: Figure, left: float, top: float, text: str, **words: Any) -> None:
+    """Write words at a place given in inches from the left and from the top."""
+    across, down = figure.get_size_inches()
+    style = {"fontsize": 9, "color": INK, "va": "center", "ha": "left", **words}
+    figure.text(left / across, 1 - top / down, text, **style)
+
+
+def picture(axes: Axes, image: torch.Tensor, *, frame: str | None = None) -> None:
+    """Show an image (C, H, W) in [0, 1], grey or colour, without ticks."""
+    pixels = image.detach().clamp(0, 1).permute(1, 2, 0).numpy()
+    if pixels.shape[-1] == 3:
+        axes.imshow(pixels, interpolation="nearest")
+    else:
+        axes.imshow(pixels[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    bare(axes, frame)
+
+
+def bare(axes: Axes, frame: str | None = None) -> None:
+    """Take ticks away; draw the frame in a colour, or none."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(frame is not None)
+        if frame is not None:
+            spine.set_color(frame)
+            spine.set_linewidth(2.0)
+
+
+def finish(axes: Axes, title: str, *, x: str = "", y: str = "") -> None:
+    """Give axes their title and names, without the frame's upper and right side."""
+    axes.set_title(title, fontsize=9.5, color=INK, loc="left", pad=7)
+    axes.set_xlabel(x, fontsize=9, color=INK)
+    axes.set_ylabel(y, fontsize=9, color=INK)
+    axes.tick_params(labelsize=8, colors=INK, which="both", length=3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+
+
+def key(axes: Axes, **words: Any) -> None:
+    """Write the key of the curves, without a frame."""
+    axes.legend(**{"frameon": False, "fontsize": 8, "labelcolor": INK, "handlelength": 1.8, **words})
+
+
+def class_colours(labels: Sequence[int] | np.ndarray) -> list[str]:
+    """Return the colour of each label."""
+    return [CLASSES[int(one) % len(CLASSES)] for one in labels]
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure, whole or not at all; its suffix says how, PNG without one.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    with replacing(path) as stream:
+        figure.savefig(stream, dpi=_DPI, format=Path(path).suffix.removeprefix(".") or "png")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from phasewave.cli import diagnostics, images, molecules, turbulence
+from phasewave.cli import classification, diagnostics, images, molecules, turbulence
 from phasewave.cli.errors import ErrorGroup, ExitCode
 from phasewave.cli.quickstart import quickstart_command
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(turbulence.app, name="turbulence")
 app.add_typer(molecules.app, name="molecules")
 app.add_typer(images.app, name="images")
+app.add_typer(classification.app, name="classify")
 app.add_typer(diagnostics.app, name="diagnose")
 app.command("quickstart")(quickstart_command)
 

@@ -1,0 +1,1 @@
+"""Classification of images from scattering coefficients: linear, sparse and convolutional classifiers."""

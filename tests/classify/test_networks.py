@@ -1,0 +1,144 @@
+"""Networks over scattering maps: they learn, resume to the same weights, and are saved; sparse codes."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from phasewave.classify.hybrid import ClassifierNetwork
+from phasewave.classify.istc import SparseCodes
+from phasewave.classify.model_file import SavedClassifier, load_classifier, save_classifier
+from phasewave.classify.scattering_classifier import ScatteringClassifier
+from phasewave.classify.training import NetworkClassifier
+from phasewave.runs.training_records import TrainingEnd
+
+KINDS = ["hybrid", "perceptron", "encoder", "istc", "cnn"]
+
+
+def bars(n=36, seed=0):
+    """Waves, upright or lying, of two lengths, in noise."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = np.arange(n) % 3
+    grid = torch.arange(16.0)
+    waves = [(grid * 2 * torch.pi / 4).cos().expand(16, 16), (grid * 2 * torch.pi / 8).cos().expand(16, 16)]
+    shapes = torch.stack([waves[0], waves[0].T, waves[1]])
+    images = 0.5 + 0.3 * shapes[labels] + 0.1 * torch.randn(n, 16, 16, generator=generator)
+    return (255 * images.clamp(0, 1)).to(torch.uint8)[:, None], labels
+
+
+def network(kind, **settings):
+    return NetworkClassifier(kind, n_angles=2, max_order=1, width=4, batch_size=12, dropout=0.1, **settings)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_learns_and_is_saved(kind, tmp_path):
+    images, labels = bars()
+    model = network(kind, max_epochs=30, learning_rate=0.01, validation_fraction=0)
+    model.fit(images, labels + 4)
+    new, truth = bars(30, seed=1)
+    assert (model.predict(new) == truth + 4).mean() > 0.9
+    save_classifier(tmp_path / "model.h5", SavedClassifier(model, ("a", "b", "c"), {"n": 36}))
+    saved = load_classifier(tmp_path / "model.h5")
+    np.testing.assert_array_equal(saved.model.decision_function(new), model.decision_function(new))
+    assert (saved.kind, saved.class_names, saved.shape) == (kind, ("a", "b", "c"), (1, 16, 16))
+    sparsity = model.sparsity(new)
+    assert (sparsity is None) == (kind != "istc")
+    if sparsity is not None:
+        assert 0 < sparsity["active"] < 1
+        assert sparsity["n_active"] == pytest.approx(16 * sparsity["active"])
+        assert sparsity["relative_gap"] >= 0
+
+
+def test_a_resumed_training_is_the_unbroken_one(tmp_path):
+    images, labels = bars()
+    whole = network("hybrid", max_epochs=3).fit(images, labels)
+    count = itertools.count()
+    broken = network("hybrid", max_epochs=3)
+    broken.fit(images, labels, checkpoint=tmp_path / "c.h5", stop=lambda: next(count) >= 4)
+    assert broken.training_.end is TrainingEnd.INTERRUPTED
+    resumed = network("hybrid", max_epochs=3).fit(images, labels, checkpoint=tmp_path / "c.h5")
+    assert resumed.training_.history == whole.training_.history
+    np.testing.assert_array_equal(resumed.decision_function(images), whole.decision_function(images))
+    other = network("hybrid", max_epochs=3, seed=1).fit(images, labels)
+    assert other.training_.history != whole.training_.history
+
+
+@pytest.mark.parametrize("head", ["linear", "svm", "affine"])
+def test_a_fitted_head_is_saved_with_its_features(head, tmp_path):
+    images, labels = bars()
+    model = ScatteringClassifier(head, n_angles=2, max_order=1).fit(images, labels)
+    new, truth = bars(30, seed=1)
+    assert (model.predict(new) == truth).mean() > 0.9
+    save_classifier(tmp_path / "model.h5", SavedClassifier(model, ("a", "b", "c")))
+    saved = load_classifier(tmp_path / "model.h5")
+    np.testing.assert_array_equal(saved.model.decision_function(new), model.decision_function(new))
+    assert saved.kind == head
+
+
+def test_sparse_codes_of_orthogonal_atoms_are_the_lasso_and_of_nearly_orthogonal_ones_come_near():
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
+    rotation, shift, maps = torch.linalg.qr(draw(8, 8))[0], 0.02 * draw(8, 8), draw(2, 8, 3, 4)
+    gaps = []
+    for directions, n_steps in ((rotation, 5), (rotation + shift, 10), (rotation + shift, 100)):
+        layer = SparseCodes(8, 8, 8, n_steps=n_steps).to(torch.float64)
+        with torch.no_grad():
+            layer.projection.weight.copy_(torch.eye(8)[:, :, None, None])
+            layer.directions.copy_(directions)
+        layer.begin()
+        report = layer.report(maps)
+        assert report.penalty == pytest.approx(0.2)
+        gaps.append(report.relative_gap)
+        if directions is rotation:
+            signals = layer.signals(maps)
+            torch.testing.assert_close(signals.norm(dim=-1), torch.ones(2, 3, 4, dtype=torch.float64))
+            exact = (signals @ rotation.T - 0.2).clamp(min=0)
+            torch.testing.assert_close(layer(maps).movedim(1, -1), exact)
+            assert report.coherence < 1e-12
+            assert report.active == float((exact > 0).double().mean())
+    assert gaps[0] < 1e-12
+    # What is left is the step from the threshold before the last, which is as 1 / n_steps.
+    assert gaps[2] == pytest.approx(0.1 * gaps[1], rel=0.1)
+
+
+def test_codes_of_a_position_depend_on_it_alone_and_learning_reaches_all_parts():
+    layer = SparseCodes(3, 5, 10)
+    with torch.no_grad():
+        for value, seed in ((layer.projection.weight, 0), (layer.directions, 1)):
+            value.copy_(torch.randn(value.shape, generator=torch.Generator().manual_seed(seed)))
+    layer.begin()
+    maps = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(layer(maps.roll((1, 2), (2, 3))), layer(maps).roll((1, 2), (2, 3)))
+    layer(maps).square().sum().backward()
+    for parameter in layer.parameters():
+        assert float(parameter.grad.abs().sum()) > 0
+
+
+def test_weights_come_from_the_seed_alone():
+    first, second, third = (ClassifierNetwork("hybrid", (5, 4, 4), 3, width=4, seed=seed) for seed in (0, 0, 1))
+    maps = torch.randn(2, 5, 4, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(first.eval()(maps), second.eval()(maps), rtol=0, atol=0)
+    assert not torch.equal(first(maps), third.eval()(maps))
+
+
+def test_bad_input(tmp_path):
+    images, labels = bars(12)
+    for model in (network("hybrid"), ScatteringClassifier()):
+        with pytest.raises(ValueError, match="two classes"):
+            model.fit(images, np.zeros(12, dtype=int))
+        with pytest.raises(ValueError, match="one label for each"):
+            model.fit(images, labels[:5])
+    with pytest.raises(ValueError, match="`kind` must be one of"):
+        network("forest").fit(images, labels)
+    with pytest.raises(ValueError, match="`head` must be one of"):
+        ScatteringClassifier("forest").fit(images, labels)
+    with pytest.raises(ValueError, match="`validation` must hold the classes"):
+        network("cnn").fit(images, labels, validation=(images, labels + 1))
+    with pytest.raises(ValueError, match="`validation_fraction` must"):
+        network("cnn", validation_fraction=1.0).fit(images, labels)
+    with pytest.raises(FileNotFoundError, match="there is no model"):
+        load_classifier(tmp_path / "none.h5")
+    (tmp_path / "bad.h5").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="cannot be used"):
+        load_classifier(tmp_path / "bad.h5")

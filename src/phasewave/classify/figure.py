@@ -53,9 +53,7 @@ def draw_classification(
     """
     figure = Figure(figsize=(14.5, 5.6), dpi=150, facecolor="white")
     figure.text(0.02, 0.965, title, va="top", fontsize=12, fontweight="bold", color=INK)
-    grid = figure.add_gridspec(
-        1, 3, width_ratios=(1.15, 0.6, 1.25), left=0.075, right=0.985, top=0.84, bottom=0.13
-    )
+    grid = figure.add_gridspec(1, 3, width_ratios=(1.15, 0.6, 1.25), left=0.075, right=0.985, top=0.84, bottom=0.2)
     _confusion(figure.add_subplot(grid[0]), np.asarray(metrics["confusion"]), class_names)
     _by_class(figure.add_subplot(grid[1]), metrics, class_names)
     _mistakes(figure, grid[2], images, truth, scores, class_names)
@@ -113,7 +111,7 @@ def _mistakes(
     shown = wrong[np.argsort(-margin, kind="stable")][:_SHOWN]
     frame = figure.add_subplot(place)
     frame.axis("off")
-    frame.set_title(f"the worst of {len(wrong):,} mistakes: true → predicted", fontsize=10, color=INK)
+    frame.set_title(f"the worst of {len(wrong):,} mistakes: true → predicted", fontsize=10, color=INK, pad=18)
     if not len(shown):
         frame.text(0.5, 0.5, "none", ha="center", color=GREY, transform=frame.transAxes)
         return

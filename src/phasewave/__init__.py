@@ -6,6 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from phasewave.classify.features import ScatteringFeatures
+    from phasewave.classify.model_file import load_classifier, save_classifier
+    from phasewave.classify.scattering_classifier import ScatteringClassifier
+    from phasewave.classify.training import NetworkClassifier
     from phasewave.core.bump import BumpSteerable
     from phasewave.core.circular import CircularHarmonics
     from phasewave.core.meyer import MeyerSteerable
@@ -107,6 +111,7 @@ __all__ = [
     "MomentMatching",
     "Morlet",
     "MultilinearRidge",
+    "NetworkClassifier",
     "NystroemRidge",
     "PhaseHarmonicMoments",
     "PhaseRectifierScattering2D",
@@ -115,8 +120,10 @@ __all__ = [
     "RotoTranslationScattering2D",
     "Scattering2D",
     "ScatteringCalculator",
+    "ScatteringClassifier",
     "ScatteringCovariances",
     "ScatteringEncoder",
+    "ScatteringFeatures",
     "SolidScattering",
     "SparseDecoder",
     "SynthesisSettings",
@@ -129,6 +136,7 @@ __all__ = [
     "evaluate_images",
     "invert",
     "lasso",
+    "load_classifier",
     "load_field",
     "load_generator",
     "load_model",
@@ -137,6 +145,7 @@ __all__ = [
     "read_dataset",
     "read_field",
     "read_images",
+    "save_classifier",
     "save_generator",
     "save_model",
     "synthesize",
@@ -147,6 +156,10 @@ __all__ = [
 # Names are imported when they are first used: `import phasewave` costs nothing, and the command can choose how
 # PyTorch's threads wait before PyTorch is loaded.
 _MODULES = {
+    "classify.features": ("ScatteringFeatures",),
+    "classify.model_file": ("load_classifier", "save_classifier"),
+    "classify.scattering_classifier": ("ScatteringClassifier",),
+    "classify.training": ("NetworkClassifier",),
     "core.bump": ("BumpSteerable",),
     "core.circular": ("CircularHarmonics",),
     "core.meyer": ("MeyerSteerable",),

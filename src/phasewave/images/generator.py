@@ -195,7 +195,12 @@ class ImageGenerator(BaseEstimator):
             ranks=ranks,
         )
         self.take(parts)
-        self.training_ = {"n_train": len(images), "n_validation": len(validation), **_ends(parts)}
+        self.training_ = {
+            "n_train": len(images),
+            "n_validation": len(validation),
+            "versions": versions(),
+            **parts.record(),
+        }
         return self
 
     def take(self, parts: TrainedParts) -> None:
@@ -337,16 +342,3 @@ def described(shape: tuple[int, ...]) -> str:
     """Return a shape (C, H, W) in words."""
     n_channels, height, width = shape
     return f"{'grey' if n_channels == 1 else 'colour'} images of {height} x {width}"
-
-
-def _ends(parts: TrainedParts) -> dict[str, Any]:
-    """Return how the trainings ended, as plain values."""
-    found: dict[str, Any] = {"versions": versions()}
-    for name, result in (("decoder", parts.decoder_result), ("prior", parts.prior_result)):
-        found[name] = {
-            "end": result.end.value,
-            "epochs": len(result.history),
-            "best_epoch": result.best_epoch,
-            "history": [list(row) for row in result.history],
-        }
-    return found

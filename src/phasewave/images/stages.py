@@ -101,6 +101,18 @@ class TrainedParts:
     decoder_result: TrainingResult
     prior_result: TrainingResult
 
+    def record(self) -> dict[str, Any]:
+        """Return how the trainings ended, as plain values."""
+        return {
+            name: {
+                "end": result.end.value,
+                "epochs": len(result.history),
+                "best_epoch": result.best_epoch,
+                "history": [list(row) for row in result.history],
+            }
+            for name, result in (("decoder", self.decoder_result), ("prior", self.prior_result))
+        }
+
 
 def train_parts(
     recipe: Recipe,

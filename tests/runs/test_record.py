@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import sys
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from phasewave.runs.record import RunRecord, jsonable, read_json, versions, write_json
+from phasewave.runs.record import RunRecord, jsonable, read_json, recorded, versions, write_json
 
 
 class Colour(str, Enum):
@@ -100,3 +101,25 @@ def test_the_wall_time_adds_up_over_sittings(tmp_path):
     path = tmp_path / "run.json"
     RunRecord(settings={}, seed=0, device="cpu", dtype="float32", earlier_seconds=100.0).write(path)
     assert 100 <= read_json(path)["wall_seconds"] < 130
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(None, "done"), (KeyboardInterrupt, "interrupted"), (ValueError, "failed")]
+)
+def test_a_record_tells_how_the_run_ended(error, status, tmp_path):
+    path = tmp_path / "run.json"
+    with contextlib.ExitStack() as stack:
+        if error is not None:
+            stack.enter_context(pytest.raises(error))
+        with recorded(RunRecord(settings={}, seed=0, device="cpu", dtype="float32"), path):
+            assert read_json(path)["status"] == "running"
+            if error is not None:
+                raise error
+    assert read_json(path)["status"] == status
+
+
+def test_a_rank_that_does_not_write_leaves_no_record(tmp_path):
+    path = tmp_path / "run.json"
+    with recorded(RunRecord(settings={}, seed=0, device="cpu", dtype="float32"), path, writes=False):
+        pass
+    assert not path.exists()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ from phasewave.classify.training import NetworkClassifier
 from phasewave.runs.atomic import replacing
 from phasewave.runs.distributed import Ranks
 from phasewave.runs.folder import open_run
-from phasewave.runs.record import RunRecord, write_json
+from phasewave.runs.record import RunRecord, recorded, write_json
 from phasewave.runs.training_records import TrainingEnd, TrainingProgress
 
 MODEL, METRICS, FIGURE, RECORD, CHECKPOINT = "model.h5", "metrics.json", "figure.png", "run.json", "checkpoint.h5"
@@ -144,7 +142,7 @@ def fit_to(
         device=str(model.device),
         dtype="float32",
     )
-    with _recorded(record, run / RECORD, writes=ranks.first):
+    with recorded(record, run / RECORD, writes=ranks.first):
         training: dict[str, Any] = {
             "n": len(chosen.labels),
             "sha256": _digest(chosen),
@@ -240,7 +238,7 @@ def evaluate_to(
         device=str(saved.model.device),
         dtype="float32",
     )
-    with _recorded(record, run / RECORD):
+    with recorded(record, run / RECORD):
         metrics = {"model": saved.kind, **measures(truth, scores, saved.class_names)}
         write_json(run / METRICS, metrics)
         title = f"{saved.kind}, {len(truth):,} images"
@@ -300,19 +298,3 @@ def _digest(data: LabelledImages) -> str:
     digest = hashlib.sha256(data.images.contiguous().numpy().tobytes())
     digest.update(data.labels.numpy().tobytes())
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _recorded(record: RunRecord, path: Path, *, writes: bool = True) -> Iterator[None]:
-    """Write a record before and after the block: done, interrupted (Ctrl-C) or failed."""
-    if not writes:
-        yield
-        return
-    record.write(path)
-    try:
-        yield
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            record.finish(path, status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
-    record.finish(path, status="done")

@@ -16,13 +16,13 @@ from phasewave.images.evaluation import ImageJudge
 from phasewave.images.figures import columns, draw_generated
 from phasewave.images.generator import ImageGenerator
 from phasewave.images.image_batches import as_float, draw
-from phasewave.images.recording import FIGURE, METRICS, RECORD, recorded, seconds_before
+from phasewave.images.recording import FIGURE, METRICS, RECORD, seconds_before
 from phasewave.images.report import FEWEST_TEST, FEWEST_TRAIN, CodeLaws, enough, measure
 from phasewave.images.sheets import Row, draw_sheet
 from phasewave.images.training_figures import draw_codes
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.folder import open_run
-from phasewave.runs.record import RunRecord, write_json
+from phasewave.runs.record import RunRecord, recorded, write_json
 from phasewave.runs.training_records import TrainingProgress
 
 CHECKPOINT = "checkpoint.h5"

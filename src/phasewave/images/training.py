@@ -33,7 +33,6 @@ from phasewave.images.recording import (
     MODEL,
     RECORD,
     SAMPLES,
-    recorded,
     seconds_before,
 )
 from phasewave.images.report import CodeLaws, measure
@@ -42,7 +41,7 @@ from phasewave.images.training_figures import draw_codes, draw_dictionary, draw_
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.distributed import Ranks
 from phasewave.runs.folder import RunFolder, open_run
-from phasewave.runs.record import RunRecord, read_json, write_json
+from phasewave.runs.record import RunRecord, read_json, recorded, write_json
 
 CHECKPOINT = "checkpoint.h5"
 RECONSTRUCTIONS, GENERATED = "reconstructions.png", "generated.png"

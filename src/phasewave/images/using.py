@@ -17,10 +17,10 @@ from phasewave.images.image_batches import as_float
 from phasewave.images.image_output import write_made
 from phasewave.images.metrics import psnr, ssim
 from phasewave.images.neighbours import nearest_images
-from phasewave.images.recording import FIGURE, METRICS, RECORD, SAMPLES, recorded
+from phasewave.images.recording import FIGURE, METRICS, RECORD, SAMPLES
 from phasewave.images.report import active_share, round_trip
 from phasewave.runs.folder import RunFolder, open_run
-from phasewave.runs.record import RunRecord, write_json
+from phasewave.runs.record import RunRecord, recorded, write_json
 
 _FILES = (SAMPLES, METRICS, FIGURE, RECORD)
 _DRAWN_PAIRS = 12

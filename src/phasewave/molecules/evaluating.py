@@ -18,9 +18,9 @@ from phasewave.molecules.fitting import ALL, choose_property, score
 from phasewave.molecules.model import EnergyModel
 from phasewave.molecules.model_file import load_model
 from phasewave.molecules.predictions import Predictions, predict_molecules, write_predictions
-from phasewave.molecules.recording import FIGURE, METRICS, MODEL, PREDICTIONS, RECORD, recorded
+from phasewave.molecules.recording import FIGURE, METRICS, MODEL, PREDICTIONS, RECORD
 from phasewave.runs.folder import open_run
-from phasewave.runs.record import RunRecord, write_json
+from phasewave.runs.record import RunRecord, recorded, write_json
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,10 +22,10 @@ from phasewave.molecules.model import EnergyModel
 from phasewave.molecules.model_file import save_model
 from phasewave.molecules.model_settings import ModelSettings
 from phasewave.molecules.predictions import Predictions, predict_molecules, write_predictions
-from phasewave.molecules.recording import FIGURE, METRICS, MODEL, PREDICTIONS, RECORD, recorded
+from phasewave.molecules.recording import FIGURE, METRICS, MODEL, PREDICTIONS, RECORD
 from phasewave.molecules.report import error_report
 from phasewave.runs.folder import open_run
-from phasewave.runs.record import RunRecord, write_json
+from phasewave.runs.record import RunRecord, recorded, write_json
 
 ALL = "all"
 """The split that trains on every molecule and tests on none."""

@@ -19,12 +19,12 @@ from phasewave.molecules.figure import draw_learning_curve
 from phasewave.molecules.fitting import choose_property, make_task, split_features, train
 from phasewave.molecules.model_settings import ModelSettings
 from phasewave.molecules.predictions import predict_molecules
-from phasewave.molecules.recording import FIGURE, METRICS, RECORD, recorded
+from phasewave.molecules.recording import FIGURE, METRICS, RECORD
 from phasewave.molecules.report import error_metrics
 from phasewave.molecules.splits import N_DRAWS
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.folder import open_run
-from phasewave.runs.record import RunRecord, write_json
+from phasewave.runs.record import RunRecord, recorded, write_json
 
 POINTS = "points.h5"
 _FILES = (POINTS, METRICS, FIGURE, RECORD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -10,7 +11,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from enum import Enum
 from importlib import metadata
@@ -163,6 +164,25 @@ class RunRecord:
         self.status = status
         self.ended = _now()
         self.write(path)
+
+
+@contextlib.contextmanager
+def recorded(record: RunRecord, path: Path, *, writes: bool = True) -> Iterator[None]:
+    """Write a record before and after the block: done, interrupted (Ctrl-C) or failed.
+
+    A rank that is not to write does nothing.
+    """
+    if not writes:
+        yield
+        return
+    record.write(path)
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            record.finish(path, status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    record.finish(path, status="done")
 
 
 def _now() -> str:

@@ -138,7 +138,11 @@ def test_a_fit_shows_its_errors(capsys, here):
 
 def test_ctrl_c_in_a_fit_leaves_a_record_and_no_half_file(capsys, here, work, monkeypatch):
     def press(self, rows, target):
-        signal.raise_signal(signal.SIGINT)  # handled before the next line, in this thread
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+        try:
+            signal.raise_signal(signal.SIGINT)  # handled before the next line, in this thread
+        finally:
+            signal.signal(signal.SIGINT, before)
         raise AssertionError("not interrupted")
 
     words = ["fit", work / "user.h5", "--model", "ridge", "--features", work / "f.h5", "--ensemble", "0"]

@@ -6,7 +6,7 @@ import torch
 
 from phasewave.images.encoder import ScatteringEncoder
 
-_ITERATIONS = 15
+_ITERATIONS = 40
 
 
 def code_gradient(encoder: ScatteringEncoder, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 import phasewave
-from phasewave.cli import progress, turbulence
+from phasewave.cli import live_display, turbulence
 from phasewave.cli.devices import choose_device
 from phasewave.cli.errors import exit_code
 from phasewave.cli.main import main
@@ -385,7 +385,7 @@ def test_a_device_is_chosen_by_name():
 def test_progress_tells_rate_and_time_left(monkeypatch):
     # The loss falls as 1.6 / n^2, so 1e-3 is reached at n = 40; 0.25 evaluations a second.
     clock = iter([0.0, 4.0, 12.0, 24.0, 36.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(live_display.time, "monotonic", lambda: next(clock))
     console = Console(record=True, width=200, force_terminal=False, file=io.StringIO())
     with EvaluationProgress(console, max_evaluations=100, tolerance=1e-3) as live:
         for n_evaluations, loss in ((1, 1.6), (2, 0.4), (4, 0.1), (7, 0.2), (10, 9e-4)):

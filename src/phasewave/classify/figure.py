@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phasewave.classify.features import pixels
-from phasewave.runs.atomic import replacing
+from phasewave.runs.figure_file import save_figure
 
 INK, GREY, BAR = "#1b1f24", "#8a9199", "#3b6ea8"
 _SHOWN = 20
@@ -57,8 +57,7 @@ def draw_classification(
     _confusion(figure.add_subplot(grid[0]), np.asarray(metrics["confusion"]), class_names)
     _by_class(figure.add_subplot(grid[1]), metrics, class_names)
     _mistakes(figure, grid[2], images, truth, scores, class_names)
-    with replacing(path) as stream:
-        figure.savefig(stream, format="png")
+    save_figure(figure, path)
 
 
 def _names(class_names: tuple[str, ...]) -> tuple[list[int], list[str]]:

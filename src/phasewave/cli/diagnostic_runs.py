@@ -22,7 +22,7 @@ from phasewave.images.dataset import ImageSet
 from phasewave.images.layout import Color
 from phasewave.images.reading import read_images
 from phasewave.runs.folder import RunFolder, open_run
-from phasewave.runs.record import RunRecord, write_json
+from phasewave.runs.record import RunRecord, recorded, write_json
 
 METRICS, RECORD, FIGURE = "metrics.json", "run.json", "figure.png"
 _NO_CHECKPOINT = ""  # these runs take seconds to minutes: there is nothing to resume
@@ -179,14 +179,7 @@ def diagnostic_run(
         device=str(where),
         dtype="float32",
     )
-    record.write(folder / RECORD)
-    try:
-        with stoppable(_INTERRUPTED):
-            yield run
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            record.finish(folder / RECORD, status="interrupted" if isinstance(error, typer.Exit) else "failed")
-        raise
-    record.finish(folder / RECORD, status="done")
+    with stoppable(_INTERRUPTED), recorded(record, folder / RECORD):
+        yield run
     show_files(console, folder.path)
     run.say(f"figure: {run.figure}")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
+
+from phasewave.cli.live_display import LiveDisplay
 
 _LINE_SECONDS = 10.0
 
 
-class EvaluationProgress:
+class EvaluationProgress(LiveDisplay):
     """Show evaluations, relative loss, evaluations per second and the time left.
 
     The time left supposes that the loss goes on falling as the power of the number of evaluations that it fell
@@ -31,32 +30,11 @@ class EvaluationProgress:
     """
 
     def __init__(self, console: Console, *, max_evaluations: int, tolerance: float | None) -> None:
-        self.console = console
+        columns = (TextColumn("evaluation"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[text]}"))
+        super().__init__(console, *columns, seconds=_LINE_SECONDS, total=max_evaluations)
         self.max_evaluations = max_evaluations
         self.tolerance = tolerance
-        self._bar = Bar(
-            TextColumn("evaluation"),
-            MofNCompleteColumn(),
-            BarColumn(),
-            TextColumn("{task.fields[text]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=max_evaluations, text="")
-        self._first: tuple[float, int] | None = None
         self._history: list[tuple[int, float]] = []
-        self._last_line = float("-inf")
-
-    def __enter__(self) -> EvaluationProgress:
-        """Start the display."""
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the display."""
-        self._bar.stop()
 
     def update(
         self, n_evaluations: Sequence[int], losses: Sequence[float], status: Sequence[object | None]
@@ -72,10 +50,8 @@ class EvaluationProgress:
         status : sequence
             None for the samples still under way.
         """
-        now, n_done = time.monotonic(), max(n_evaluations)
-        if self._first is None:
-            self._first = (now, n_done)
-        seconds, done = now - self._first[0], n_done - self._first[1]
+        n_done = max(n_evaluations)
+        seconds, done = self._pace(n_done)
         rate = done / seconds if done > 0 and seconds > 0 else None
         open_text = f"{list(status).count(None)} of {len(status)} samples open"
         goal = "by class" if self.tolerance is None else f"{self.tolerance:.3g}"
@@ -83,12 +59,8 @@ class EvaluationProgress:
         self._history.append((n_done, max(losses)))
         if rate is not None:
             text += f", {rate:.2f}/s, about {duration(self._evaluations_left() / rate)} left"
-        if self.console.is_terminal:
-            self._bar.update(self._task, completed=n_done, text=text)
-        elif now - self._last_line >= _LINE_SECONDS:
-            self._last_line = now
-            line = f"evaluation {n_done}/{self.max_evaluations}: {text}"
-            self.console.print(line, highlight=False, soft_wrap=True)
+        line = f"evaluation {n_done}/{self.max_evaluations}: {text}"
+        self._show(text, line, completed=n_done, total=self.max_evaluations)
 
     def _evaluations_left(self) -> float:
         """Evaluations until the goal by the power law through now and half-way, at most those still allowed."""

@@ -19,7 +19,7 @@ from phasewave.checks import plane_shape
 from phasewave.cli.outputs import may_write, show_files, stoppable
 from phasewave.runs.folder import RunFolder, open_run
 from phasewave.runs.hdf5 import read_samples, write_samples
-from phasewave.runs.record import RunRecord, write_json
+from phasewave.runs.record import RunRecord, recorded, write_json
 from phasewave.turbulence.fields import Field, read_field
 from phasewave.turbulence.figure import draw_synthesis
 from phasewave.turbulence.gaussian import GaussianModel
@@ -237,16 +237,8 @@ def _in_loss(path: Path) -> list[str]:
 def _recorded(run: RunFolder, settings: dict[str, Any], *, seed: int, dtype: str) -> Iterator[None]:
     """Write run.json before and after the block."""
     record = RunRecord(settings=settings, seed=seed, device="cpu", dtype=dtype)
-    record.write(run / RECORD)
-    try:
-        with stoppable(_INTERRUPTED):
-            yield
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            stopped = isinstance(error, typer.Exit)
-            record.finish(run / RECORD, status="interrupted" if stopped else "failed")
-        raise
-    record.finish(run / RECORD, status="done")
+    with stoppable(_INTERRUPTED), recorded(record, run / RECORD):
+        yield
 
 
 def _show_report(console: Console, metrics: dict[str, Any]) -> None:

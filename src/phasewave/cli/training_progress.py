@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from types import TracebackType
-
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
-from rich.progress import Progress as Bar
 
+from phasewave.cli.live_display import LiveDisplay
 from phasewave.cli.progress import duration
 from phasewave.images.live import RunProgress
 from phasewave.images.stages import STAGES
@@ -22,7 +19,7 @@ _NAMES = {
 }
 
 
-class TrainingDisplay:
+class TrainingDisplay(LiveDisplay):
     """Show stage, epoch, loss, PSNR, sparsity and the time that the stage can take at most.
 
     Parameters
@@ -31,24 +28,9 @@ class TrainingDisplay:
     """
 
     def __init__(self, console: Console) -> None:
-        self.console = console
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
-        self._bar = Bar(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("", total=None, text="")
+        super().__init__(console, *columns, seconds=_LINE_SECONDS)
         self._stage = ""
-        self._first: tuple[float, int] | None = None
-        self._last_line = float("-inf")
-
-    def __enter__(self) -> TrainingDisplay:
-        """Start the display."""
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the display."""
-        self._bar.stop()
 
     def update(self, now: RunProgress) -> None:
         """Show a state."""
@@ -63,22 +45,15 @@ class TrainingDisplay:
             return
         done = (training.epoch - 1) * training.n_batches + training.batch
         total = state.max_epochs * training.n_batches
-        clock = time.monotonic()
-        if self._first is None:
-            self._first = (clock, done)
+        seconds, new = self._pace(done)
         text = f"epoch {training.epoch}, loss {training.loss:.4f}"
         if training.epoch > 1:
             text += f" (validation {training.validation:.4f})"
         if state.stage == "decoder" and now.psnr is not None and now.active is not None:
             text += f", PSNR {now.psnr:.2f} dB, {100 * now.active:.1f} % active"
-        seconds, new = clock - self._first[0], done - self._first[1]
         if new > 0 and seconds > 0:
             text += f", at most {duration((total - done) * seconds / new)} left"
-        if self.console.is_terminal:
-            self._bar.update(self._task, completed=done, total=total, text=text)
-        elif clock - self._last_line >= _LINE_SECONDS:
-            self._last_line = clock
-            self.say(f"  {text}")
+        self._show(text, f"  {text}", completed=done, total=total)
 
     def told(self, words: str) -> None:
         """Show what is done after the training."""

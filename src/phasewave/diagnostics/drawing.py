@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from phasewave.runs.atomic import replacing
 
 INK, GREY, FAINT = "#1b1f24", "#8a9199", "#d9dde1"
 WARM, COOL = "#d1432f", "#3f6fb5"
@@ -93,15 +89,3 @@ def key(axes: Axes, **words: Any) -> None:
 def class_colours(labels: Sequence[int] | np.ndarray) -> list[str]:
     """Return the colour of each label."""
     return [CLASSES[int(one) % len(CLASSES)] for one in labels]
-
-
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure, whole or not at all; its suffix says how, PNG without one.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    with replacing(path) as stream:
-        figure.savefig(stream, dpi=_DPI, format=Path(path).suffix.removeprefix(".") or "png")

@@ -29,8 +29,8 @@ from phasewave.diagnostics.drawing import (
     label,
     page,
     picture,
-    save,
 )
+from phasewave.runs.figure_file import save_figure
 
 _LINES = ("#8a9199", "#1b1f24", "#e0a030", "#d1432f", "#8fc1e3", "#4a8fcb", "#28508f", "#3f9a78")
 
@@ -93,7 +93,7 @@ def draw_deformation(path: str | os.PathLike[str], study: DeformationStudy, *, n
         if kind == "relative":
             axes.axhline(1, color=FAINT, linewidth=1, zorder=0)
         finish(axes, title, x="displacement [pixels]")
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _dumbbells(axes: Axes, study: DeformationStudy) -> None:
@@ -207,7 +207,7 @@ def draw_collapse(path: str | os.PathLike[str], study: CollapseStudy, *, note: s
             va="top",
             color=GREY,
         )
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _projection(axes: Axes, one: Projection) -> None:

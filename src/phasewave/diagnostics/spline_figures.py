@@ -25,12 +25,12 @@ from phasewave.diagnostics.drawing import (
     label,
     page,
     picture,
-    save,
 )
 from phasewave.diagnostics.filter_study import FilterStudy
 from phasewave.diagnostics.filters import laplacian_basis
 from phasewave.diagnostics.partition import PartitionSlice
 from phasewave.diagnostics.spline_study import SplineStudy
+from phasewave.runs.figure_file import save_figure
 
 _TEMPLATES = 10
 
@@ -105,7 +105,7 @@ def draw_splines(
     axes.set_ylim(bottom=0)
     key(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
     finish(axes, "Mean distance by layer", x="layer")
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _slice(axes: Axes, one: PartitionSlice, study: SplineStudy) -> None:
@@ -237,7 +237,7 @@ def draw_filters(path: str | os.PathLike[str], study: FilterStudy, *, note: str 
         "the antidiagonal: weights\nof the difference\n$\\theta_2 - \\theta_1$ alone."
     )
     label(figure, 10.55, 5.15, words, color=GREY, va="top")
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _modes(axes: Axes, values: torch.Tensor, vectors: torch.Tensor) -> None:

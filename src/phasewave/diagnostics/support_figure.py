@@ -16,9 +16,9 @@ from phasewave.diagnostics.drawing import (
     label,
     page,
     picture,
-    save,
 )
 from phasewave.diagnostics.support_study import SupportStudy
+from phasewave.runs.figure_file import save_figure
 
 
 def draw_support(
@@ -97,4 +97,4 @@ def draw_support(
             "frames: classes"
         )
         label(figure, 0.75, 4.22, words, fontsize=9.5)
-    save(figure, path)
+    save_figure(figure, path)

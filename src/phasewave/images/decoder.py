@@ -205,10 +205,11 @@ class SparseDecoder(TrainableNetwork):
         if n_corrections is not None:
             n_steps = integer("n_corrections", n_corrections, minimum=0)
         matrix, scales = self._matrix()
+        norm = self._norm(matrix)
         parts = []
         for batch in codes.split(BATCH_SIZE):
             w = batch[:, : self.encoder.code_dim].to(self.linear_)
-            x = self._corrected(self._image(w, self._sparse(w, matrix), matrix, scales), w, n_steps)
+            x = self._corrected(self._image(w, self._sparse(w, matrix, norm), matrix, scales), w, n_steps)
             parts.append(self.encoder.statistics(batch.to(self.linear_)).applied(x))
         return torch.cat(parts)
 
@@ -217,8 +218,9 @@ class SparseDecoder(TrainableNetwork):
         """Return ``z``, ``(n, n_atoms * nodes)``, of codes."""
         self._check(codes)
         matrix, _ = self._matrix()
-        parts = [self._sparse(w.to(matrix), matrix) for w in codes[:, : self.encoder.code_dim].split(BATCH_SIZE)]
-        return torch.cat(parts)
+        norm = self._norm(matrix)
+        w = codes[:, : self.encoder.code_dim].to(matrix)
+        return torch.cat([self._sparse(part, matrix, norm) for part in w.split(BATCH_SIZE)])
 
     def losses(self, *parts: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """Return the loss of each image of a batch (codes, images); see the class.
@@ -231,7 +233,7 @@ class SparseDecoder(TrainableNetwork):
             if self.training:
                 self._control()
             matrix, scales = self._matrix()
-            z = self._sparse(w, matrix)
+            z = self._sparse(w, matrix, self._norm(matrix))
             if self.training:
                 self.active.copy_((z.detach() > 0).float().mean())
             decoded = self._image(w, z, matrix, scales)
@@ -256,15 +258,16 @@ class SparseDecoder(TrainableNetwork):
         scales = 1 / matrix.norm(dim=0).clamp_min(1e-6)
         return matrix * scales, scales
 
-    def _sparse(self, w: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-        fixed = matrix.detach()
-        norm, direction = spectral_norm(fixed, self.direction, n_steps=3 if self.training else 30)
+    def _norm(self, matrix: torch.Tensor) -> torch.Tensor:
+        """The spectral norm of ``M``; in training a few steps on from that of the batch before."""
+        norm, direction = spectral_norm(matrix.detach(), self.direction, n_steps=3 if self.training else 30)
         if self.training:
             self.direction.copy_(direction)
-        penalty = self.log_share.exp() * largest_penalty(w, fixed, threshold="positive")
-        return unrolled(
-            w, matrix, penalty, n_steps=self.n_steps, solver=_SOLVER, threshold="positive", norm=_SAFETY * norm
-        )
+        return _SAFETY * norm
+
+    def _sparse(self, w: torch.Tensor, matrix: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
+        penalty = self.log_share.exp() * largest_penalty(w, matrix.detach(), threshold="positive")
+        return unrolled(w, matrix, penalty, n_steps=self.n_steps, solver=_SOLVER, threshold="positive", norm=norm)
 
     @torch.no_grad()
     def _control(self) -> None:

@@ -213,7 +213,7 @@ class ScatteringEncoder(nn.Module):
         self._check(images)
         with torch.no_grad():
             parts = [self.forward(batch.float().to(self.mean_.device)) for batch in float_batches(images)]
-        return torch.cat(parts) if parts else torch.zeros(0, self.n_entries)
+        return torch.cat(parts)
 
     def white(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``w`` of images of brightness 0 and contrast 1, ``(n, C, H, W)``."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 
 from phasewave.images.dataset import to_bytes
 from phasewave.images.image_batches import as_float
-from phasewave.runs.atomic import replacing
+from phasewave.runs.figure_file import save_figure
 
 INK, GREY = "#1b1f24", "#8a9199"
 _DPI = 150
@@ -115,15 +114,3 @@ def sheet_scale(rows: Sequence[Row]) -> int:
     """Return how many drawn pixels a side a pixel takes, so that a sheet is neither tiny nor huge."""
     widest = max(len(row.images) * row.images.shape[-1] for row in rows)
     return max(1, round(_WIDTH / max(1, widest)))
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    with replacing(path) as stream:
-        figure.savefig(stream, dpi=_DPI, format=Path(path).suffix.removeprefix(".") or "png")

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from phasewave.images.sheets import GREY, INK, Row, draw_sheet, save_figure
+from phasewave.images.sheets import GREY, INK, Row, draw_sheet
+from phasewave.runs.figure_file import save_figure
 
 FAINT = "#d9dde1"
 COOL, WARM = "#3f6fb5", "#d4552f"

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from phasewave.molecules.report import shown_unit
-from phasewave.runs.atomic import replacing
+from phasewave.runs.figure_file import save_figure
 
 INK, GREY, FAINT = "#1b1f24", "#8a9199", "#d9dde1"
 BASELINE, MODEL = "#9aa7b8", "#d1432f"
@@ -66,7 +66,7 @@ def draw_errors(
     _by_heavy_atoms(panels[2], report)
     if calibrated:
         _calibration(panels[3], report["calibration"])
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_learning_curve(
@@ -112,7 +112,7 @@ def draw_learning_curve(
     place: Any = {"loc": "upper right", "bbox_to_anchor": (0.95, 0.953), "bbox_transform": figure.transFigure}
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, ncols=2, borderpad=0, borderaxespad=0, **place)
     _finish(axes, f"Mean absolute error [{name}]" if name else "Mean absolute error", "training molecules")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _parity(
@@ -247,8 +247,3 @@ def _finish(axes: Axes, title: str, abscissa: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(which="both", labelsize=8, length=3, color=GREY, labelcolor=INK)
-
-
-def _save(figure: Figure, path: str | Path) -> None:
-    with replacing(path) as stream:
-        figure.savefig(stream, dpi=150, format=Path(path).suffix.removeprefix(".") or "png")

@@ -156,15 +156,37 @@ class Scattering2D(nn.Module):
         ValueError
             If its last axes are not ``shape``.
         """
+        return self.in_parts(x, len(self.table), self._scatter)
+
+    def in_parts(
+        self, x: torch.Tensor, n_channels: int, scatter: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Apply a transform on this one's grids to fields with any leading axes, in bounded memory.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Real, shape ``(..., H, W)``.
+        n_channels : int
+            Of the result.
+        scatter : callable
+            From fields ``(n, H, W)``, a few at a time, to ``(n, n_channels, h, w)``.
+
+        Raises
+        ------
+        TypeError
+            If ``x`` is not a real tensor of the module's dtype.
+        ValueError
+            If its last axes are not ``shape``.
+        """
         real_field("x", x, self.shape, dtype=self.low.rows.dtype)
         batch = x.shape[:-2]
+        size = (n_channels, self.low.rows.shape[0], self.low.columns.shape[1])
         if 0 in batch:  # FFT libraries refuse an empty batch
-            return x.new_zeros((*batch, len(self.table), self.low.rows.shape[0], self.low.columns.shape[1]))
-        fields = x.reshape(-1, *self.shape)
+            return x.new_zeros((*batch, *size))
         area = self.n_filters * self.padded[0] * self.padded[1]
-        step = max(1, self.chunk // area)
-        parts = [self._scatter(part) for part in fields.split(step)]
-        return torch.cat(parts).reshape(*batch, len(self.table), *parts[0].shape[-2:])
+        parts = x.reshape(-1, *self.shape).split(max(1, self.chunk // area))
+        return torch.cat([scatter(part) for part in parts]).reshape(*batch, *size)
 
     def _scatter(self, x: torch.Tensor) -> torch.Tensor:
         x = self.extend(x)

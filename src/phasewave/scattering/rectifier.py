@@ -12,7 +12,6 @@ from phasewave.core.bank import WaveletFamily
 from phasewave.core.borders import Border
 from phasewave.core.morlet import Morlet
 from phasewave.core.recompute import recomputed
-from phasewave.scattering.batches import scatter_in_parts
 from phasewave.scattering.nonlinearities import even_phases, normalised_phases
 from phasewave.scattering.paths import Layer, Leaf
 from phasewave.scattering.planar import Scattering2D
@@ -138,7 +137,7 @@ class PhaseRectifierScattering2D(nn.Module):
         ValueError
             If its last axes are not ``shape``.
         """
-        return scatter_in_parts(x, self.planar, len(self.table), self._scatter)
+        return self.planar.in_parts(x, len(self.table), self._scatter)
 
     def _scatter(self, x: torch.Tensor) -> torch.Tensor:
         x = self.planar.extend(x)

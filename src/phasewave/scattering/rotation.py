@@ -14,7 +14,6 @@ from phasewave.core.borders import Border
 from phasewave.core.morlet import Morlet
 from phasewave.core.phases import modulus
 from phasewave.scattering.angular import angular_wavelets
-from phasewave.scattering.batches import scatter_in_parts
 from phasewave.scattering.paths import Layer, pooled_moduli
 from phasewave.scattering.planar import Scattering2D
 
@@ -146,7 +145,7 @@ class RotoTranslationScattering2D(nn.Module):
         ValueError
             If its last axes are not ``shape``.
         """
-        return scatter_in_parts(x, self.planar, len(self.table), self._scatter)
+        return self.planar.in_parts(x, len(self.table), self._scatter)
 
     def _scatter(self, x: torch.Tensor) -> torch.Tensor:
         x = self.planar.extend(x)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phasewave import checks
-from phasewave.runs.atomic import replacing
+from phasewave.runs.figure_file import save_figure
 from phasewave.turbulence.curves import GREY, INK, MARGIN, WIDTH, draw_curves, draw_legend, inch_axes
 
 _GAP, _BAR = 0.1, 0.52  # inches: between fields, and for the colour bar
@@ -82,8 +82,7 @@ def draw_synthesis(
     _draw_fields(figure, panels, pixel=pixel, bottom=below, skewness=metrics["target"]["skewness"])
     draw_legend(figure, metrics, middle=below - 0.41)
     draw_curves(figure, metrics, bottom=0.46, height=2.1)
-    with replacing(path) as stream:
-        figure.savefig(stream, dpi=150, format=Path(path).suffix.removeprefix(".") or "png")
+    save_figure(figure, path)
 
 
 @dataclass(frozen=True)

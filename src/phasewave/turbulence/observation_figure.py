@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phasewave.runs.figure_file import save_figure
 from phasewave.turbulence.onepoint import skewness
 
 _WIDTH, _MARGIN, _GAP, _CURVES, _LABELS = 13.0, 0.3, 0.12, 2.3, 0.85  # inches
@@ -91,7 +92,7 @@ def draw_inpainting(
     axes[2].set_yscale("log")
     _finish(axes[2], "Probability density", "value")
     _legend(figure, axes[0])
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def draw_denoising(
@@ -155,7 +156,7 @@ def draw_denoising(
     axes[2].set_yscale("log")
     _finish(axes[2], "Density of the gradient", "value [standard deviations]")
     _legend(figure, axes[0])
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def _page(

@@ -77,6 +77,10 @@ def test_prepare_makes_a_data_set(capsys, here, work):
     assert (code, "new/user.h5 is there already" in err) == (2, True)
     code, _, err = run(capsys, "prepare", work / "user.extxyz", "--out", "a.h5", "--skip-corrupt")
     assert (code, "are for QM9 as published alone" in err) == (2, True)
+    code, out, _ = run(capsys, "prepare", work / "user.extxyz", "--n-molecules", "5", "--out", "part.h5")
+    assert (code, "wrote part.h5: 5 molecules" in out) == (0, True)
+    code, _, err = run(capsys, "prepare", "qm9pack-1.0.3-py3-none-any.whl", "--n-molecules", "5", "--out", "a.h5")
+    assert (code, "make that of the whole first" in err) == (2, True)
     code, _, err = run(capsys, "prepare", "qm9pack-1.0.3-py3-none-any.whl", "--out", "a.h5")
     assert (code, "pip download --no-deps qm9pack" in err) == (3, True)
 
@@ -237,6 +241,11 @@ def test_a_learning_curve(capsys, here, work):
     mean = json.loads((here / "curve" / "metrics.json").read_text())["mean"]
     assert [point["n_train"] for point in mean] == [18, 36]
     assert f"{mean[1]['mae'] / 0.0433641:.4g}" in out
+    (here / "known.csv").write_text("label,n_train,mae,unit\nelsewhere,30,1.0,kcal/mol\n")
+    more = ("--sizes", "18,36", "--draws", "2,1", "--resume", "--beside", "known.csv")
+    code, _, _ = run(capsys, *words[:-2], *more)
+    assert code == 0
+    assert len(json.loads((here / "curve" / "metrics.json").read_text())["points"]) == 3
     code, _, err = run(capsys, *words, "--sizes", "20,many")
     assert (code, "`sizes` must be integers with commas" in err) == (2, True)
 

@@ -60,6 +60,22 @@ def test_a_part():
         part.split("fold-0")
 
 
+def test_a_random_part_is_nested_and_keeps_the_folds(tmp_path):
+    data = small(40)
+    part, smaller = data.sample(25), data.sample(12)
+    assert list(part.index) == sorted(part.index)
+    assert set(smaller.index) < set(part.index) < set(data.index)
+    for k in range(5):
+        whole = data.index[data.split(f"fold-{k}").test]
+        own = part.index[part.split(f"fold-{k}").test]
+        assert set(own) == set(whole) & set(part.index)
+        assert len(own) == 5
+    write_dataset(tmp_path / "part.h5", part)
+    assert read_dataset(tmp_path / "part.h5").source["part"] == "25 of 40 molecules, drawn at random"
+    with pytest.raises(ValueError, match="`n_molecules` must be an integer between 1 and 40, got 41"):
+        data.sample(41)
+
+
 def test_unknown_names():
     data = small()
     with pytest.raises(ValueError, match=r"`property` must be one of those of the data set \(U0, mu\), got 'gap'"):

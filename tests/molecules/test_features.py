@@ -161,6 +161,20 @@ def test_channels_are_what_they_say():
     np.testing.assert_allclose(values, [[10, 8, 2, 8, 6, 4], [17, 7, 10, 1, 0, 17]], rtol=1e-5, atol=1e-9)
 
 
+def test_order_two_on_some_channels_alone():
+    """The columns that are there are those of all channels."""
+    atoms = [molecule("CH3OH"), molecule("H2O")]
+    settings = {"channels": ("all", "H", "core"), "n_scales": 2, "max_degree": 2}
+    every, some = SolidScattering(**settings), SolidScattering(**settings, second_order_channels=("core", "all"))
+    names = every.get_feature_names_out().tolist()
+    chosen = [names.index(name) for name in some.get_feature_names_out()]
+    assert len(chosen) == some.n_features == every.n_features - 3 * 4
+    np.testing.assert_allclose(some.transform(atoms), every.transform(atoms)[:, chosen], rtol=1e-6)
+    positions = as_molecules(atoms).positions.float().requires_grad_()
+    some(as_molecules(atoms).with_positions(positions)).log().sum().backward()
+    assert torch.isfinite(positions.grad).all()
+
+
 def test_any_powers_and_degrees():
     features = SolidScattering(channels=("all",), n_scales=2, max_degree=5, powers=(0.7, 2.0, 5.0))
     values = features.transform([molecule("NH3")])[0]
@@ -202,6 +216,17 @@ def test_an_estimator_and_a_module():
         ({"channels": ("electrons",)}, ValueError, "`channels` must be of 'all', 'valence'"),
         ({"channels": "all"}, ValueError, "`channels` must be different names in a list"),
         ({"channels": ("all", "all")}, ValueError, "`channels` must be different names"),
+        (
+            {"second_order_channels": ()},
+            ValueError,
+            "`second_order_channels` must be different ones of all, valence",
+        ),
+        ({"second_order_channels": ("H",)}, ValueError, "`second_order_channels` must be different ones of all"),
+        (
+            {"second_order_channels": "all"},
+            ValueError,
+            "`second_order_channels` must be different names in a list",
+        ),
         ({"n_scales": 0}, ValueError, "`n_scales` must be an integer between 1 and 10, got 0"),
         ({"max_degree": 1.5}, TypeError, "`max_degree` must be an integer, got 1.5"),
         ({"max_order": 3}, ValueError, "`max_order` must be an integer between 0 and 2, got 3"),

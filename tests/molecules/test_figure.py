@@ -8,6 +8,7 @@ from PIL import Image
 
 from phasewave.molecules import figure
 from phasewave.molecules.figure import draw_errors, draw_learning_curve
+from phasewave.molecules.known_curves import OtherCurve
 from phasewave.molecules.report import error_report
 from phasewave.molecules.structures import as_molecules
 
@@ -17,13 +18,13 @@ NAMES = ("H2", "CH4", "NH3", "C2H6", "CO", "H2O", "C2H4", "C3H8")
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures made, before they are written."""
-    made, save = [], figure._save
+    made, save = [], figure.save_figure
 
     def keep(one, path):
         made.append(one)
         save(one, path)
 
-    monkeypatch.setattr(figure, "_save", keep)
+    monkeypatch.setattr(figure, "save_figure", keep)
     return made
 
 
@@ -79,12 +80,15 @@ def points(scale):
 
 
 def test_a_learning_curve_shows_the_means(drawn, tmp_path):
-    draw_learning_curve(tmp_path / "c.png", points(2.0), unit="", title="QM9", label="kernel")
+    others = [OtherCurve("other", (50, 500), (0.3, 0.1), ""), OtherCurve("dipoles", (9,), (1.0,), "Debye")]
+    draw_learning_curve(tmp_path / "c.png", points(2.0), unit="", title="QM9", label="kernel", beside=others)
     axes = drawn[0].axes[0]
     line = next(line for line in axes.lines if line.get_label() == "kernel")
     assert line.get_xdata().tolist() == [10, 100, 1000]
     np.testing.assert_allclose(line.get_ydata(), 2.2 * np.array([10, 100, 1000]) ** -0.5)
     assert [text.get_text() for text in axes.texts] == ["0.696", "0.22", "0.0696"]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["composition alone", "kernel", "other"]
     drawn[0].canvas.draw()
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["10", "100", "1,000"]
     assert len([tick for tick in axes.get_yticklabels() if tick.get_text()]) >= 2

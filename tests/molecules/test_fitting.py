@@ -16,6 +16,7 @@ from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.featurizing import featurize
 from phasewave.molecules.fitting import choose_property, fit, make_task
 from phasewave.molecules.g2 import g2
+from phasewave.molecules.known_curves import read_curves
 from phasewave.molecules.learning_curve import default_sizes, learning_curve
 from phasewave.molecules.model_settings import ModelSettings
 from phasewave.molecules.predictions import predict_molecules
@@ -211,6 +212,13 @@ def test_a_learning_curve_goes_on_where_it_was_stopped(data, tmp_path):
     known = np.abs(predict_molecules(model, small.molecules[test]).values - task.values[test]).mean()
     assert resumed["points"][3]["mae"] == pytest.approx(known, rel=1e-4)
     assert resumed["mean"][1]["mae"] == pytest.approx(np.mean([p["mae"] for p in resumed["points"][2:]]))
+    fewer = learning_curve(small, tmp_path / "a", **{**given, "sizes": [24, 12], "n_draws": [1, 2]}, resume=True)
+    assert [(p["n_train"], p["draw"]) for p in fewer["points"]] == [(12, 0), (12, 1), (24, 0)]
+    (own,) = read_curves(tmp_path / "a")
+    assert (own.label, own.sizes, own.unit) == ("ridge", (12, 24), "eV")
+    assert own.errors == tuple(point["mae"] for point in fewer["mean"])
+    with pytest.raises(ValueError, match=r"`n_draws` must be one number, or one for each of the 2 sizes"):
+        learning_curve(small, tmp_path / "c", **{**given, "n_draws": [1, 2, 3]})
     with pytest.raises(ValueError, match=r"`sizes` must lie between 2 and the 32 training molecules, got \[33\]"):
         learning_curve(small, tmp_path / "c", settings=settings, sizes=[33])
     with pytest.raises(ValueError, match="made with other settings: ensemble was 0, now 5"):

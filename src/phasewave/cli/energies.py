@@ -30,6 +30,7 @@ from phasewave.cli.options import (
     ReferencesOption,
     ResumeOption,
     ScalesOption,
+    SecondOrderChannelsOption,
     SeedOption,
     StepOption,
     TermsOption,
@@ -42,6 +43,7 @@ from phasewave.molecules.evaluating import evaluate, open_model, write_evaluatio
 from phasewave.molecules.feature_file import FeatureFile, read_features
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.fitting import Task, fit, make_task
+from phasewave.molecules.known_curves import read_curves
 from phasewave.molecules.learning_curve import learning_curve
 from phasewave.molecules.model_settings import ModelChoice, ModelSettings
 from phasewave.molecules.report import shown_unit, summary
@@ -62,6 +64,7 @@ def fit_command(
     ] = None,
     features: FeaturesOption = None,
     channels: ChannelsOption = None,
+    second_order_channels: SecondOrderChannelsOption = None,
     scales: ScalesOption = None,
     max_degree: DegreeOption = None,
     powers: PowersOption = None,
@@ -89,6 +92,7 @@ def fit_command(
     asked = scattering_settings(
         dataset.molecules,
         channels=channels,
+        second_order_channels=second_order_channels,
         scales=scales,
         max_degree=max_degree,
         powers=powers,
@@ -165,7 +169,12 @@ def learning_curve_command(
         str | None,
         typer.Option(metavar="N,...", help="Numbers of training molecules; by default five, each twice the last."),
     ] = None,
-    draws: Annotated[int, typer.Option(min=1, max=5, help="Draws of training and test molecules.")] = 3,
+    draws: Annotated[
+        str,
+        typer.Option(
+            metavar="N,...", help="Draws of training and test molecules, 1 to 5: one number, or one for each size."
+        ),
+    ] = "3",
     model: ModelOption = None,
     property_: PropertyOption = None,
     features: FeaturesOption = None,
@@ -177,6 +186,13 @@ def learning_curve_command(
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     resume: ResumeOption = False,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="To draw beside it: the folder of another learning curve, or a CSV with the columns label, "
+            "n_train, mae and unit. May be given again."
+        ),
+    ] = None,
 ) -> None:
     """Fit a model to more and more molecules, several times, and draw the error against their number.
 
@@ -188,6 +204,7 @@ def learning_curve_command(
         torch.set_num_threads(threads)
     chosen = _model_for(data) if model is None else model
     settings = ModelSettings(chosen, n_references=references, n_terms=terms, ensemble=ensemble, seed=seed)
+    others = [curve for path in beside or () for curve in read_curves(path)]
     dataset = read_dataset(data)
     task = make_task(dataset, name=property_)
     rows = _features(features, task, settings, {})
@@ -203,14 +220,15 @@ def learning_curve_command(
             dataset,
             out,
             settings=settings,
-            sizes=None if sizes is None else _integers(sizes),
-            n_draws=draws,
+            sizes=None if sizes is None else _integers("sizes", sizes),
+            n_draws=_integers("draws", draws),
             name=task.name,
             features=rows,
             device=where,
             progress=progress,
             resume=resume,
             overwrite=overwrite,
+            beside=others,
         )
     unit, size = shown_unit(metrics["unit"])
     table = Table(
@@ -303,8 +321,8 @@ def _stages(console: Console) -> Iterator[Any]:
         yield progress
 
 
-def _integers(text: str) -> list[int]:
+def _integers(name: str, text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise ValueError(f"`sizes` must be integers with commas between them, got {text!r}") from error
+        raise ValueError(f"`{name}` must be integers with commas between them, got {text!r}") from error

@@ -29,6 +29,7 @@ from phasewave.cli.options import (
     PowersOption,
     ResumeOption,
     ScalesOption,
+    SecondOrderChannelsOption,
     StepOption,
     ThreadsOption,
     scattering,
@@ -79,11 +80,16 @@ def prepare_command(
     skip_corrupt: Annotated[
         bool, typer.Option("--skip-corrupt", help="QM9: leave corrupt records out, and say which.")
     ] = False,
+    n_molecules: Annotated[
+        int | None, typer.Option(min=1, help="Only so many, drawn at random; not for QM9 as published.")
+    ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make one checked HDF5 file of a data set, in eV and Angstrom, with named splits."""
     console = Console(highlight=False)
     if source.is_dir() or is_published(source):
+        if n_molecules is not None:
+            raise ValueError("`--n-molecules` draws from the HDF5 of `prepare`: make that of the whole first")
         columns = (SpinnerColumn(), TextColumn("{task.completed:,} records"), TimeElapsedColumn())
         with stoppable(), Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=None)
@@ -106,6 +112,8 @@ def prepare_command(
         if out.exists() and not overwrite:
             raise FileExistsError(f"the file {out} is there already: choose another name, or --overwrite")
         dataset = read_dataset(source)
+        if n_molecules is not None:
+            dataset = dataset.sample(n_molecules)
         out.parent.mkdir(parents=True, exist_ok=True)
         write_dataset(out, dataset)
     _describe(console, out, dataset)
@@ -116,6 +124,7 @@ def featurize_command(
     data: DataArgument,
     out: Annotated[Path, typer.Option(help="The HDF5 file to make.")] = Path("features.h5"),
     channels: ChannelsOption = None,
+    second_order_channels: SecondOrderChannelsOption = None,
     scales: ScalesOption = None,
     max_degree: DegreeOption = None,
     powers: PowersOption = None,
@@ -143,6 +152,7 @@ def featurize_command(
         features = scattering(
             dataset.molecules,
             channels=channels,
+            second_order_channels=second_order_channels,
             scales=scales,
             max_degree=max_degree,
             powers=powers,

@@ -42,6 +42,13 @@ ChannelsOption = Annotated[
         "element of DATA. By default " + ",".join(_DEFAULTS.channels) + ".",
     ),
 ]
+SecondOrderChannelsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,...",
+        help="Those of the channels that order 2 works on; fewer take less time. By default all.",
+    ),
+]
 ScalesOption = Annotated[int | None, typer.Option(help=f"Octaves of scales; by default {_DEFAULTS.n_scales}.")]
 DegreeOption = Annotated[
     int | None,
@@ -96,6 +103,7 @@ def scattering(
     molecules: Molecules,
     *,
     channels: str | None,
+    second_order_channels: str | None,
     scales: int | None,
     max_degree: int | None,
     powers: str | None,
@@ -114,6 +122,7 @@ def scattering(
     asked = scattering_settings(
         molecules,
         channels=channels,
+        second_order_channels=second_order_channels,
         scales=scales,
         max_degree=max_degree,
         powers=powers,
@@ -131,6 +140,7 @@ def scattering_settings(
     molecules: Molecules,
     *,
     channels: str | None,
+    second_order_channels: str | None,
     scales: int | None,
     max_degree: int | None,
     powers: str | None,
@@ -140,6 +150,9 @@ def scattering_settings(
     """Return the parameters of `SolidScattering` that the options name, those given alone."""
     named = {
         "channels": None if channels is None else _channels(channels, molecules),
+        "second_order_channels": (
+            None if second_order_channels is None else _channels(second_order_channels, molecules)
+        ),
         "n_scales": scales,
         "max_degree": max_degree,
         "powers": None if powers is None else _numbers(powers),

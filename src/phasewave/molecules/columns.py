@@ -44,7 +44,13 @@ class ScatteringColumn:
 
 
 def scattering_columns(
-    channels: tuple[str, ...], *, n_scales: int, max_degree: int, powers: tuple[float, ...], max_order: int
+    channels: tuple[str, ...],
+    *,
+    second_order_channels: tuple[str, ...],
+    n_scales: int,
+    max_degree: int,
+    powers: tuple[float, ...],
+    max_order: int,
 ) -> tuple[ScatteringColumn, ...]:
     """List the columns: by order, channel, scales, degree, power, the last running fastest."""
     degrees = range(max_degree + 1)
@@ -57,6 +63,7 @@ def scattering_columns(
     if max_order >= 2:
         columns += [
             ScatteringColumn(2, c, q, l, j, j2)
-            for c in channels for j, j2 in combinations(range(n_scales), 2) for l in degrees for q in powers
+            for c in second_order_channels for j, j2 in combinations(range(n_scales), 2)
+            for l in degrees for q in powers
         ]  # fmt: skip
     return tuple(columns)

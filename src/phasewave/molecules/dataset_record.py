@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
 
-from phasewave.molecules.splits import Split, choose_split
+from phasewave.checks import integer
+from phasewave.molecules.splits import Split, choose_split, hash_order, make_splits
 from phasewave.molecules.structures import Molecules
 
 
@@ -78,6 +79,22 @@ class Dataset:
             atomic_references=self.atomic_references,
             source=self.source,
         )
+
+    def sample(self, n_molecules: int) -> Dataset:
+        """Return a random part, the same on any machine, in the order of the data set, with splits of its own.
+
+        Parts are nested, and a molecule is in the fold of the splits ``fold-0`` to ``fold-4`` in which the whole
+        data set has it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``n_molecules`` is not between 1 and the number there are.
+        """
+        integer("n_molecules", n_molecules, minimum=1, maximum=len(self))
+        part = self[np.sort(hash_order(self.index, seed=0)[:n_molecules])]
+        source = {**self.source, "part": f"{n_molecules} of {len(self)} molecules, drawn at random"}
+        return replace(part, splits=make_splits(part.index), source=source)
 
     def split(self, name: str) -> Split:
         """Return a named split.

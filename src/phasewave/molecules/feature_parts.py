@@ -34,7 +34,13 @@ def feature_settings(features: SolidScattering) -> dict[str, Any]:
     """Return the parameters that the values of the features depend on, JSON-able."""
     parameters: dict[str, Any] = BaseEstimator.get_params(features, deep=False)
     plain = {name: jsonable(value, name) for name, value in parameters.items() if name not in _NO_EFFECT}
-    return {**plain, "channels": list(features.plan.channels), "powers": [float(q) for q in features.plan.powers]}
+    plan = features.plan
+    named = {"channels": plan.channels, "second_order_channels": plan.second_order_channels}
+    return {
+        **plain,
+        **{name: list(names) for name, names in named.items()},
+        "powers": [float(q) for q in plan.powers],
+    }
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,6 +47,9 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
     channels : sequence of str
         Densities, see `phasewave.molecules.density.charge_table`: ``"all"``, ``"valence"``, ``"core"``,
         ``"atom_valence"``, an element as ``"C"``, or all but one as ``"not C"``.
+    second_order_channels : sequence of str, optional
+        Those of ``channels`` that order 2 works on, which is more than half of the cost of a channel; by default
+        all.
     n_scales : int
         Number of scales ``j``, of widths ``sigma 2^j``.
     max_degree : int
@@ -85,6 +89,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         self,
         *,
         channels: Sequence[str] = ("all", "valence", "core"),
+        second_order_channels: Sequence[str] | None = None,
         n_scales: int = 3,
         max_degree: int = 3,
         powers: Sequence[float] = (0.5, 1.0, 2.0, 3.0),
@@ -97,6 +102,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
     ) -> None:
         torch.nn.Module.__init__(self)
         self.channels = channels
+        self.second_order_channels = second_order_channels
         self.n_scales = n_scales
         self.max_degree = max_degree
         self.powers = powers
@@ -117,15 +123,24 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
             If a parameter is out of range.
         """
         channels, powers = self.channels, self.powers
-        if isinstance(channels, str) or not isinstance(channels, Iterable):
-            fail("channels", "be different names in a list, at least one", channels)
+        chosen = channels if self.second_order_channels is None else self.second_order_channels
+        for name, names in (("channels", channels), ("second_order_channels", chosen)):
+            if isinstance(names, str) or not isinstance(names, Iterable):
+                fail(name, "be different names in a list, at least one", names)
         if not isinstance(powers, Iterable) or isinstance(powers, str):
             fail("powers", "be positive numbers in a list, at least one", powers)
         choice("dtype", self.dtype, ("float32", "float64"))
         integer("tile", self.tile, minimum=1)
         integer("max_points", self.max_points, minimum=1)
         return _plan(
-            tuple(channels), self.n_scales, self.max_degree, tuple(powers), self.max_order, self.sigma, self.step
+            tuple(channels),
+            tuple(chosen),
+            self.n_scales,
+            self.max_degree,
+            tuple(powers),
+            self.max_order,
+            self.sigma,
+            self.step,
         )
 
     @property
@@ -220,11 +235,12 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         settings: dict[str, Any] = {"powers": plan.powers, "tile": self.tile}
         like, extents = molecule.positions, molecule.extents
         groups = plan.density_groups(like.dtype, like.device)
-        zero, _ = first_order(molecule, plan.density_lattice(extents), plan.blur, groups, keep=False, **settings)
+        zero, _ = first_order(molecule, plan.density_lattice(extents), plan.blur, groups, keep=None, **settings)
         parts = [zero[0]]  # (channel, power)
         one, moduli = [], []
         for j in range(plan.n_scales if plan.max_order else 0):
-            keep = plan.max_order > 1 and j + 1 < plan.n_scales and plan.max_degree > 0
+            source_of_order_2 = plan.max_order > 1 and j + 1 < plan.n_scales and plan.max_degree > 0
+            keep = plan.second_order_rows if source_of_order_2 else None
             groups, lattice = plan.wavelet_groups(j, like.dtype, like.device), plan.lattice(extents, j)
             sums, kept = first_order(molecule, lattice, plan.width(j), groups, keep=keep, **settings)
             one.append(sums)
@@ -232,6 +248,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         if one:
             parts.append(torch.stack(one).permute(2, 0, 1, 3))  # channel, scale, degree, power
         two = []
+        chosen = replace(molecule, charges=molecule.charges[plan.second_order_rows])
         for j in range(plan.n_scales - 1 if plan.max_order > 1 else 0):
             (source, lattice), done = moduli[j], 0.0
             fields = None
@@ -247,7 +264,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
                     plan.lattice2(extents, j, j2),
                     plan.bridge_width(j2),
                     plan.contractions(j2, like.dtype, like.device),
-                    molecule=molecule,
+                    molecule=chosen,
                     total_width=plan.width2(j, j2),
                     smoothing=plan.smoothing2(j, j2),
                     **settings,
@@ -263,6 +280,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
 @lru_cache(maxsize=32)
 def _plan(
     channels: tuple[str, ...],
+    second_order_channels: tuple[str, ...],
     n_scales: int,
     max_degree: int,
     powers: tuple[float, ...],
@@ -272,4 +290,4 @@ def _plan(
 ) -> ScatteringPlan:
     if not powers or len(set(powers)) < len(powers) or not all(0 < q < math.inf for q in powers):
         fail("powers", "be different positive numbers in a list, at least one", powers)
-    return ScatteringPlan(channels, n_scales, max_degree, powers, max_order, sigma, step)
+    return ScatteringPlan(channels, second_order_channels, n_scales, max_degree, powers, max_order, sigma, step)

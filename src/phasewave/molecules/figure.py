@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from phasewave.molecules.known_curves import OtherCurve
 from phasewave.molecules.report import shown_unit
 from phasewave.runs.figure_file import save_figure
 
 INK, GREY, FAINT = "#1b1f24", "#8a9199", "#d9dde1"
 BASELINE, MODEL = "#9aa7b8", "#d1432f"
+_OTHERS = ("#3f6ea8", "#4f9a6b", "#b07b2c", "#7d5ba6")
 _WIDTH, _HEIGHT = 13.0, 4.1  # inches
 _SHOWN = 20_000  # points of a parity plot
 
@@ -70,7 +74,13 @@ def draw_errors(
 
 
 def draw_learning_curve(
-    path: str | Path, points: list[dict[str, Any]], *, unit: str, title: str, label: str
+    path: str | Path,
+    points: list[dict[str, Any]],
+    *,
+    unit: str,
+    title: str,
+    label: str,
+    beside: Sequence[OtherCurve] = (),
 ) -> None:
     """Draw the error against the number of training molecules: mean over draws, each draw, and the baseline.
 
@@ -82,6 +92,8 @@ def draw_learning_curve(
     unit : str
     title, label : str
         What stands above, and what the model is called.
+    beside : sequence of OtherCurve
+        Drawn thinner; those of another unit are not.
     """
     name, size = shown_unit(unit)
     figure = Figure(figsize=(6.4, 4.6), dpi=150, facecolor="white")
@@ -105,6 +117,16 @@ def draw_learning_curve(
                 fontsize=8,
                 color=colour,
             )
+    for other, colour in zip([other for other in beside if other.unit == unit], cycle(_OTHERS)):
+        axes.plot(
+            other.sizes,
+            np.array(other.errors) / size,
+            "D-",
+            color=colour,
+            linewidth=1,
+            markersize=4,
+            label=other.label,
+        )
     axes.set(xscale="log", yscale="log")
     axes.margins(x=0.08, y=0.16)
     _plain_ticks(axes)

@@ -68,9 +68,9 @@ def first_order(
     *,
     powers: tuple[float, ...],
     tile: int,
-    keep: bool,
+    keep: slice | list[int] | None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Integrate powers of the moduli, and keep the moduli for order 2 if asked.
+    """Integrate powers of the moduli, and keep those of some channels for order 2.
 
     Parameters
     ----------
@@ -87,15 +87,15 @@ def first_order(
     tile : int
         Points in flight: the lattice is cut across the middle axis into slabs of about so many nodes, times
         channels.
-    keep : bool
-        Whether to return the moduli.
+    keep : slice, list of int or None
+        The channels whose moduli to return; None for none.
 
     Returns
     -------
     sums : torch.Tensor
         float64 ``(n_degrees, n_channels, n_powers)``.
     moduli : torch.Tensor or None
-        ``(n_lattices, n_channels, n_x, n_degrees - 1, n_y, n_z)``, without degree 0.
+        ``(n_lattices, n_kept, n_x, n_degrees - 1, n_y, n_z)``, without degree 0.
 
     Notes
     -----
@@ -124,8 +124,9 @@ def first_order(
 
         sums, moduli = recomputed(work, rows[:, :, :, near], y[:, near, :, start:stop], z[:, near], weight)
         integrals.append(sums)
-        if keep:
-            kept.append(moduli.view(n_lattices, n_channels, n_x, n_degrees, stop - start, n_z)[:, :, :, 1:])
+        if keep is not None:
+            whole = moduli.view(n_lattices, n_channels, n_x, n_degrees, stop - start, n_z)
+            kept.append(whole[:, keep, :, 1:])
     total = torch.stack(integrals).double().sum(0).view(len(powers), n_lattices, n_channels, n_x, n_degrees)
     total = torch.einsum("qhcxd,hx->dcq", total, x_weights.double())
-    return total, torch.cat(kept, 4) if keep else None
+    return total, torch.cat(kept, 4) if kept else None

@@ -17,6 +17,7 @@ from phasewave.molecules.feature_parts import feature_settings
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.figure import draw_learning_curve
 from phasewave.molecules.fitting import choose_property, make_task, split_features, train
+from phasewave.molecules.known_curves import OtherCurve
 from phasewave.molecules.model_settings import ModelSettings
 from phasewave.molecules.predictions import predict_molecules
 from phasewave.molecules.recording import FIGURE, METRICS, RECORD
@@ -41,13 +42,14 @@ def learning_curve(
     *,
     settings: ModelSettings,
     sizes: Sequence[int] | None = None,
-    n_draws: int = 3,
+    n_draws: int | Sequence[int] = 3,
     name: str | None = None,
     features: FeatureFile | SolidScattering | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[int, int], bool | None] | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    beside: Sequence[OtherCurve] = (),
 ) -> dict[str, Any]:
     """Fit a model to more and more molecules, and write the errors and a picture to a folder.
 
@@ -62,8 +64,8 @@ def learning_curve(
     settings : ModelSettings
     sizes : sequence of int, optional
         Numbers of training molecules; see `default_sizes`.
-    n_draws : int
-        1 to 5.
+    n_draws : int or sequence of int
+        1 to 5, for all sizes or for each.
     name : str, optional
         The property.
     features : FeatureFile or SolidScattering, optional
@@ -73,6 +75,8 @@ def learning_curve(
         Told how many fits are done, and in all; stops the run, which can be resumed, by returning True.
     resume, overwrite : bool
         Go on with the unfinished run in ``out``, or replace it.
+    beside : sequence of OtherCurve
+        Errors known from elsewhere, for the picture.
 
     Returns
     -------
@@ -85,14 +89,14 @@ def learning_curve(
     FileExistsError
         If ``out`` is not empty and neither ``resume`` nor ``overwrite`` is given.
     ValueError
-        If there are not so many molecules.
+        If there are not so many molecules, or ``n_draws`` does not fit the sizes.
     KeyboardInterrupt
         If ``progress`` asks to stop.
     """
-    integer("n_draws", n_draws, minimum=1, maximum=N_DRAWS)
     chosen = choose_property(dataset, name)
     available = len(make_task(dataset, name=chosen, split="random-0").train)
-    wanted = default_sizes(available) if sizes is None else sorted({int(size) for size in sizes})
+    draws = _draws(n_draws, default_sizes(available) if sizes is None else [int(size) for size in sizes])
+    wanted = sorted(draws)
     if not wanted or not (2 <= wanted[0] and wanted[-1] <= available):
         fail("sizes", f"lie between 2 and the {available} training molecules", wanted)
     # one test set for all sizes: what the fewest molecules can predict
@@ -107,9 +111,15 @@ def learning_curve(
     }
     points: list[dict[str, Any]] = load_checkpoint(run / POINTS, settings=identity)["points"] if resume else []
     done = {(point["n_train"], point["draw"]) for point in points}
-    todo = [(size, k) for size in wanted for k in range(n_draws) if (size, k) not in done]
+    asked = [(size, k) for size in wanted for k in range(draws[size])]
+    todo = [fit for fit in asked if fit not in done]
     record = RunRecord(
-        settings={**identity, "sizes": wanted, "n_draws": n_draws, "source": dataset.source},
+        settings={
+            **identity,
+            "sizes": wanted,
+            "n_draws": [draws[size] for size in wanted],
+            "source": dataset.source,
+        },
         seed=settings.seed,
         device=str(device),
         dtype="float32",
@@ -126,7 +136,7 @@ def learning_curve(
             )
             points.append({"n_train": size, "draw": k, "n_test": len(test), **_errors(task.values[test], found)})
             save_checkpoint(run / POINTS, {"points": points}, settings=identity)
-        points = [p for p in points if p["n_train"] in wanted and p["draw"] < n_draws]
+        points = [point for point in points if (point["n_train"], point["draw"]) in asked]
         points.sort(key=lambda point: (point["n_train"], point["draw"]))
         unit = dataset.units[chosen]
         metrics = {"property": chosen, "unit": unit, "mean": _means(points, wanted), "points": points}
@@ -137,8 +147,19 @@ def learning_curve(
             unit=unit,
             title=f"{dataset.source.get('title', 'Molecules')}, {chosen}",
             label=settings.model,
+            beside=beside,
         )
     return metrics
+
+
+def _draws(n_draws: int | Sequence[int], sizes: Sequence[int]) -> dict[int, int]:
+    """Return the number of draws of each size."""
+    numbers = [n_draws] if isinstance(n_draws, int) else list(n_draws)
+    for number in numbers:
+        integer("n_draws", number, minimum=1, maximum=N_DRAWS)
+    if len(numbers) not in (1, len(sizes)):
+        fail("n_draws", f"be one number, or one for each of the {len(sizes)} sizes", numbers)
+    return dict(zip(sizes, numbers * len(sizes) if len(numbers) == 1 else numbers, strict=True))
 
 
 def _errors(y: np.ndarray, found: Any) -> dict[str, float]:

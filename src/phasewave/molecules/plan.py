@@ -38,6 +38,7 @@ class ScatteringPlan:
     """
 
     channels: tuple[str, ...]
+    second_order_channels: tuple[str, ...]
     n_scales: int
     max_degree: int
     powers: tuple[float, ...]
@@ -54,6 +55,9 @@ class ScatteringPlan:
         if not (isinstance(self.step, (int, float)) and 0 < self.step <= 1):
             fail("step", "be in (0, 1]", self.step)
         self.charge_table  # noqa: B018  (checks the channels)
+        chosen = self.second_order_channels
+        if not chosen or not set(chosen) <= set(self.channels) or len(set(chosen)) < len(chosen):
+            fail("second_order_channels", f"be different ones of {', '.join(self.channels)}, at least one", chosen)
 
     @cached_property
     def charge_table(self) -> Tensor:
@@ -70,11 +74,19 @@ class ScatteringPlan:
         """What each column is."""
         return scattering_columns(
             self.channels,
+            second_order_channels=self.second_order_channels,
             n_scales=self.n_scales,
             max_degree=self.max_degree,
             powers=self.powers,
             max_order=self.max_order,
         )
+
+    @cached_property
+    def second_order_rows(self) -> slice | list[int]:
+        """Where the channels of order 2 are among all; a slice, which copies nothing, if they are all."""
+        if self.second_order_channels == self.channels:
+            return slice(None)
+        return [self.channels.index(name) for name in self.second_order_channels]
 
     def width(self, scale: int) -> float:
         """Width of the Gaussians of order 1 at one scale, Angstrom."""

@@ -11,8 +11,11 @@ from sklearn.model_selection import GridSearchCV
 
 from phasewave.molecules.baseline import CompositionBaseline
 from phasewave.molecules.ensemble import EnsembleRegressor
+from phasewave.molecules.environment_kernel import EnvironmentKernel
 from phasewave.molecules.model import EnergyModel
+from phasewave.molecules.model_file import load_model, save_model
 from phasewave.molecules.pairs import neighbour_pairs
+from phasewave.molecules.predictions import predict_molecules
 from phasewave.molecules.ridge import LeaveOneOutRidge
 from phasewave.molecules.structures import Molecules
 
@@ -44,6 +47,35 @@ def test_it_learns_what_the_composition_does_not_tell(kernel_model, organic, gen
     errors = [np.abs(m.predict(molecules[test]) - energies[test]).mean() for m in (model, baseline)]
     assert errors[0] < 0.2 * errors[1]
     assert model.training_ == {"n_molecules": len(train)}
+
+
+def test_a_mean_over_atoms_does_not_grow_with_the_molecule(organic, tmp_path):
+    """Fitted to N y; two far copies have twice the sum, and the same mean."""
+    molecules, energies = organic
+    sizes = molecules.sizes.numpy()
+    parts_add_up = LeaveOneOutRidge(scale_columns=False, fit_intercept=False)
+    ensemble = EnsembleRegressor(estimator=parts_add_up, n_members=2)
+    plain = EnergyModel(EnvironmentKernel(n_references=40), ensemble)
+    mean = clone(plain).set_params(pooling="mean").fit(molecules, energies / sizes)
+    total = clone(plain).fit(molecules, energies)
+    predicted, deviation = mean.predict(molecules, return_std=True)
+    expected = total.predict(molecules, return_std=True)
+    np.testing.assert_allclose(predicted * sizes, expected[0], atol=1e-9)
+    np.testing.assert_allclose(deviation * sizes, expected[1], atol=1e-9)
+    one = molecule("C2H6")
+    far = one.copy()
+    far.positions += 50.0
+    twice = mean.energies(Molecules.from_atoms([one, one + far]))
+    assert float(twice[1]) == pytest.approx(float(twice[0]), abs=1e-8)
+    save_model(mean, tmp_path / "model.h5")
+    loaded = load_model(tmp_path / "model.h5")
+    assert np.array_equal(loaded.predict(molecules), mean.predict(molecules))
+    found = predict_molecules(loaded, molecules)
+    np.testing.assert_allclose(found.values, predicted, atol=1e-9)
+    np.testing.assert_allclose(found.std, deviation, atol=1e-9)
+    np.testing.assert_allclose(found.baseline, mean.baseline_.predict(molecules) / sizes)
+    with pytest.raises(ValueError, match="`pooling` must be one of 'sum', 'mean', got 'max'"):
+        clone(plain).set_params(pooling="max").fit(molecules, energies)
 
 
 def test_energies_are_the_predictions_in_float64(model, organic):

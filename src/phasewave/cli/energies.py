@@ -25,6 +25,7 @@ from phasewave.cli.options import (
     OptionalDataArgument,
     OrderOption,
     OverwriteOption,
+    PoolingOption,
     PowersOption,
     PropertyOption,
     ReferencesOption,
@@ -55,6 +56,7 @@ def fit_command(
     out: Annotated[Path, typer.Option(help="The folder to make for the results.")] = Path("run"),
     model: ModelOption = None,
     property_: PropertyOption = None,
+    pooling: PoolingOption = "sum",
     split: Annotated[
         str | None,
         typer.Option(help="Named split of DATA, by default random-0; all: train on all, test on none."),
@@ -86,7 +88,7 @@ def fit_command(
     if threads is not None:
         torch.set_num_threads(threads)
     chosen = _model_for(data) if model is None else model
-    settings = ModelSettings(chosen, n_references=references, n_terms=terms, ensemble=ensemble, seed=seed)
+    settings = ModelSettings(chosen, references, terms, ensemble=ensemble, seed=seed, pooling=pooling)
     dataset = read_dataset(data)
     task = make_task(dataset, name=property_, split=split, n_train=n_train)
     asked = scattering_settings(
@@ -177,6 +179,7 @@ def learning_curve_command(
     ] = "3",
     model: ModelOption = None,
     property_: PropertyOption = None,
+    pooling: PoolingOption = "sum",
     features: FeaturesOption = None,
     references: ReferencesOption = None,
     terms: TermsOption = None,
@@ -203,7 +206,7 @@ def learning_curve_command(
     if threads is not None:
         torch.set_num_threads(threads)
     chosen = _model_for(data) if model is None else model
-    settings = ModelSettings(chosen, n_references=references, n_terms=terms, ensemble=ensemble, seed=seed)
+    settings = ModelSettings(chosen, references, terms, ensemble=ensemble, seed=seed, pooling=pooling)
     others = [curve for path in beside or () for curve in read_curves(path)]
     dataset = read_dataset(data)
     task = make_task(dataset, name=property_)

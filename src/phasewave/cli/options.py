@@ -9,6 +9,7 @@ import typer
 from ase.data import chemical_symbols
 
 from phasewave.molecules.features import SolidScattering
+from phasewave.molecules.model import Pooling
 from phasewave.molecules.model_settings import ModelChoice
 from phasewave.molecules.structures import Molecules
 
@@ -73,6 +74,13 @@ StepOption = Annotated[
 
 PropertyOption = Annotated[
     str | None, typer.Option("--property", help="What to learn; by default U0, or the energy that DATA has.")
+]
+PoolingOption = Annotated[
+    Pooling,
+    typer.Option(
+        help="Whether the property is a sum over atoms, as energies are, or a mean, as those that do not grow "
+        "with the molecule (gap, homo, lumo)."
+    ),
 ]
 FeaturesOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Features of DATA that `featurize` made, for models on them.")

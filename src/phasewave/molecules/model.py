@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -10,9 +10,11 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from phasewave.checks import fail
+from phasewave.checks import choice, fail
 from phasewave.molecules.baseline import CompositionBaseline
 from phasewave.molecules.structures import Molecules, as_molecules
+
+Pooling = Literal["sum", "mean"]
 
 
 class EnergyModel(RegressorMixin, BaseEstimator):
@@ -21,7 +23,9 @@ class EnergyModel(RegressorMixin, BaseEstimator):
     .. math:: E(x) = \sum_z n_z(x)\, E_z + f(\Phi(x))
 
     with :math:`E_z` by least squares, :math:`\Phi` the features and ``f`` the regressor. Molecules in, eV out; the
-    energy is differentiable in the positions, so forces follow by `energies` and autograd.
+    energy is differentiable in the positions, so forces follow by `energies` and autograd. Properties that do not
+    grow with the molecule, such as orbital energies, are means over atoms: with ``pooling="mean"`` all this is
+    fitted to N times the property, N the number of atoms, and divided by N.
 
     Parameters
     ----------
@@ -29,6 +33,8 @@ class EnergyModel(RegressorMixin, BaseEstimator):
         Molecules to rows: `SolidScattering`, `EnvironmentKernel`.
     regressor : EnergyRegressor
         Rows to what the composition leaves.
+    pooling : {"sum", "mean"}
+        Whether the property is a sum over atoms or a mean.
 
     Attributes
     ----------
@@ -48,9 +54,10 @@ class EnergyModel(RegressorMixin, BaseEstimator):
     (6,)
     """
 
-    def __init__(self, features: Any, regressor: Any) -> None:
+    def __init__(self, features: Any, regressor: Any, pooling: Pooling = "sum") -> None:
         self.features = features
         self.regressor = regressor
+        self.pooling = pooling
 
     def fit(self, X: Any, y: Any) -> EnergyModel:
         """Fit to molecules (anything `as_molecules` takes) and their energies (n,), eV.
@@ -58,7 +65,8 @@ class EnergyModel(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the energies are not finite or not one per molecule, or a molecule is unsound.
+            If the energies are not finite or not one per molecule, a molecule is unsound, or ``pooling`` is
+            neither of its values.
         """
         molecules = as_molecules(X)
         rest = self._fit_baseline(molecules, y)
@@ -110,17 +118,19 @@ class EnergyModel(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         molecules = as_molecules(X)
         base = self.baseline_.predict(molecules)
+        size = self.atoms_pooled(molecules).cpu().numpy()
         rows = self.features_.transform(molecules)
         if return_std:
             mean, deviation = self.regressor_.predict(rows, return_std=True)
-            return base + mean, deviation
-        return base + self.regressor_.predict(rows)
+            return (base + mean) / size, deviation / size
+        return (base + self.regressor_.predict(rows)) / size
 
     def energies(self, molecules: Molecules) -> Tensor:
         """Return the energies (n,), eV, float64, differentiable in the positions (float64 for good forces)."""
         check_is_fitted(self)
         base = self.baseline_.energies(molecules)
-        return base + self.regressor_.energies(self.features_.forward(molecules)).to(base)
+        total = base + self.regressor_.energies(self.features_.forward(molecules)).to(base)
+        return total / self.atoms_pooled(molecules)
 
     def forces(self, molecules: Molecules) -> tuple[Tensor, Tensor]:
         """Return energies (n,), eV, and forces (n_atoms, 3), eV / Angstrom: minus the gradient of the energies."""
@@ -129,7 +139,16 @@ class EnergyModel(RegressorMixin, BaseEstimator):
         (gradient,) = torch.autograd.grad(energies.sum(), positions)
         return energies.detach(), -gradient
 
+    def atoms_pooled(self, molecules: Molecules) -> Tensor:
+        """By what sums over atoms are divided: their number, or 1. Float64 (n,)."""
+        sizes = molecules.sizes.to(torch.float64)
+        return sizes if self.pooling == "mean" else torch.ones_like(sizes)
+
     def _fit_baseline(self, molecules: Molecules, y: Any) -> np.ndarray:
-        self.baseline_ = CompositionBaseline().fit(molecules, y)
+        choice("pooling", self.pooling, get_args(Pooling))
+        values = np.asarray(y, dtype=np.float64)
+        if values.shape == (len(molecules),):
+            values = values * self.atoms_pooled(molecules).cpu().numpy()
+        self.baseline_ = CompositionBaseline().fit(molecules, values)
         self.training_: dict[str, Any] = {"n_molecules": len(molecules)}
-        return np.asarray(y, dtype=np.float64) - self.baseline_.predict(molecules)
+        return values - self.baseline_.predict(molecules)

@@ -43,6 +43,7 @@ def save_model(model: EnergyModel, path: str | os.PathLike[str]) -> None:
         "format": _FORMAT,
         "features": features,
         "features_state": learned,
+        "pooling": model.pooling,
         "regressor": regressor_settings(model.regressor_),
         "regressor_state": model.regressor_.state(),
         "baseline": model.baseline_.state(),
@@ -75,7 +76,7 @@ def load_model(path: str | os.PathLike[str]) -> EnergyModel:
         raise ValueError(f"{os.fspath(path)} is no model: it holds no {_FORMAT}")
     features = _unpack_features(state["features"], state["features_state"])
     regressor = restore_regressor(state["regressor"], state["regressor_state"])
-    model = EnergyModel(features, regressor)
+    model = EnergyModel(features, regressor, state["pooling"])
     model.features_, model.regressor_ = features, regressor
     model.baseline_ = CompositionBaseline.from_state({}, state["baseline"])
     model.training_ = state["training"]

@@ -10,7 +10,7 @@ from phasewave.molecules.ensemble import EnsembleRegressor
 from phasewave.molecules.environment_kernel import EnvironmentKernel
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.kernels import NystroemRidge
-from phasewave.molecules.model import EnergyModel
+from phasewave.molecules.model import EnergyModel, Pooling
 from phasewave.molecules.multilinear import MultilinearRidge
 from phasewave.molecules.network import InvariantNetwork
 from phasewave.molecules.regressor import EnergyRegressor
@@ -37,6 +37,8 @@ class ModelSettings:
         Members, 2 or more, whose disagreement gives the uncertainty; 0 for the same predictions without it, at the
         cost of one fit.
     seed : int
+    pooling : {"sum", "mean"}
+        See `EnergyModel`.
 
     Raises
     ------
@@ -49,9 +51,11 @@ class ModelSettings:
     n_terms: int | None = None
     ensemble: int = 5
     seed: int = 0
+    pooling: Pooling = "sum"
 
     def __post_init__(self) -> None:
         choice("model", self.model, get_args(ModelChoice))
+        choice("pooling", self.pooling, get_args(Pooling))
         if self.ensemble != 0:
             integer("ensemble", self.ensemble, minimum=2)
         integer("seed", self.seed, minimum=0)
@@ -86,11 +90,11 @@ class ModelSettings:
                 seed=self.seed,
             )
         if self.on_scattering:
-            return EnergyModel(SolidScattering() if features is None else features, regressor)
+            return EnergyModel(SolidScattering() if features is None else features, regressor, self.pooling)
         kernel = EnvironmentKernel(seed=self.seed)
         if self.n_references is not None:
             kernel.n_references = self.n_references
-        return EnergyModel(kernel, regressor)
+        return EnergyModel(kernel, regressor, self.pooling)
 
     def _regressor(self, device: str) -> EnergyRegressor:
         if self.model == "kernel":

@@ -74,8 +74,11 @@ def predict_molecules(
         else:
             mean = model.regressor_.predict(features)
         means.append(mean)
+    size = model.atoms_pooled(molecules).cpu().numpy()
     return Predictions(
-        baseline + np.concatenate(means), baseline, np.concatenate(deviations) if uncertain else None
+        (baseline + np.concatenate(means)) / size,
+        baseline / size,
+        np.concatenate(deviations) / size if uncertain else None,
     )
 
 

@@ -11,8 +11,10 @@ from phasewave.classify.istc import SparseCodes
 from phasewave.classify.model_file import SavedClassifier, load_classifier, save_classifier
 from phasewave.classify.scattering_classifier import ScatteringClassifier
 from phasewave.classify.training import NetworkClassifier
+from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.training_records import TrainingEnd
 
+NEW = ("nonlinearity", "exponent")  # parameters that older files do not have
 KINDS = ["hybrid", "perceptron", "encoder", "istc", "cnn"]
 
 
@@ -137,8 +139,41 @@ def test_bad_input(tmp_path):
         network("cnn").fit(images, labels, validation=(images, labels + 1))
     with pytest.raises(ValueError, match="`validation_fraction` must"):
         network("cnn", validation_fraction=1.0).fit(images, labels)
+    with pytest.raises(ValueError, match="`batch_size` must be an integer >= 2"):
+        network("cnn").set_params(batch_size=1).fit(images, labels)
+    with pytest.raises(ValueError, match="must be finite"):
+        network("cnn").fit(np.where(images > 250, np.nan, images / 255.0), labels)
     with pytest.raises(FileNotFoundError, match="there is no model"):
         load_classifier(tmp_path / "none.h5")
     (tmp_path / "bad.h5").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="cannot be used"):
         load_classifier(tmp_path / "bad.h5")
+
+
+def test_files_of_other_versions_are_read_or_refused(tmp_path):
+    images, labels = bars()
+    model = ScatteringClassifier(n_angles=2, max_order=1, nonlinearity="none").fit(images, labels)
+    save_classifier(tmp_path / "model.h5", SavedClassifier(model, ("a", "b", "c")))
+    content = load_checkpoint(tmp_path / "model.h5")
+
+    def stored(**changes):
+        save_checkpoint(tmp_path / "other.h5", content | changes, settings={})
+        return load_classifier(tmp_path / "other.h5").model
+
+    parameters = {name: value for name, value in content["parameters"].items() if name not in NEW}
+    before = stored(parameters=parameters | {"log": False})
+    assert before.nonlinearity == "none"
+    np.testing.assert_array_equal(before.decision_function(images), model.decision_function(images))
+    with pytest.raises(ValueError, match=r"does not know \(colour, depth\): use the version that made it"):
+        stored(parameters=parameters | {"depth": 3, "colour": "red"})
+    with pytest.raises(ValueError, match=r"no whole classifier of images \(type\)"):
+        stored(type="Forest")
+    with pytest.raises(ValueError, match="is no classifier of images"):
+        stored(format="phasewave-other")
+    with pytest.raises(ValueError, match="`state` must hold floors"):
+        stored(state={"shape": [1, 16, 16]})
+    with pytest.raises(ValueError, match="`nonlinearity` must be one of 'log', 'power', 'none', got 'root'"):
+        stored(parameters=parameters | {"nonlinearity": "root"})
+    del content["class_names"]
+    with pytest.raises(ValueError, match=r"no whole classifier of images \(class_names\)"):
+        stored()

@@ -1,4 +1,4 @@
-"""Log-scattering features of images: a torch module, and a scikit-learn transformer of it."""
+"""Compressed scattering features of images: a torch module, and a scikit-learn transformer of it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,24 @@ from phasewave.checks import choice, fail, integer, plane_shape, real_field
 from phasewave.scattering.planar import Scattering2D
 
 Contrast = Literal["none", "standardise"]
+NonlinearityName = Literal["log", "power", "none"]
 _CALIBRATION = 1000  # images that the levels of the logarithm are measured on
 
 
-class LogScattering(nn.Module):
-    r"""Scattering of images with a logarithm: log(1 + S / eps) of orders 1 and 2, order 0 as it is.
+class CompressedScattering(nn.Module):
+    r"""Scattering of images, order 0 as it is, orders 1 and 2 through a pointwise function.
 
-    log(1 + S / eps) is log(S + eps) less a constant. eps = ``floor`` times the mean of its channel over the images
-    given to `calibrate`: coefficients of all channels are then compressed alike, whatever the strength of their
-    band.
+    ========= ======================================================================================
+    "log"     :math:`\log(1 + S / \epsilon)`, which is :math:`\log(S + \epsilon)` less a constant
+    "power"   :math:`S^p`, ``exponent`` p in (0, 1]
+    "none"    S
+    ========= ======================================================================================
+
+    The level of a channel, :math:`\epsilon`, is ``floor`` times its mean over the images given to `calibrate`:
+    coefficients of all channels are then compressed alike, whatever the strength of their band. Powers need no
+    level: :math:`(S / \epsilon)^p` is :math:`S^p` but for a factor, which classifiers of standardised features do
+    not see. Noise whose deviation is proportional to S becomes constant by the logarithm; noise whose variance is,
+    by the square root.
 
     Parameters
     ----------
@@ -36,10 +45,11 @@ class LogScattering(nn.Module):
         L.
     max_order : int
         0, 1 or 2.
-    log : bool
-        Whether to take the logarithm.
+    nonlinearity : {"log", "power", "none"}
     floor : float
-        eps over the channel's mean.
+        Of the logarithm: epsilon over the channel's mean.
+    exponent : float
+        p of the power, in (0, 1].
     contrast : {"none", "standardise"}
         "standardise": each image less its mean, over its standard deviation, over all its colours.
 
@@ -50,7 +60,9 @@ class LogScattering(nn.Module):
 
     Notes
     -----
-    Source: Bruna and Mallat 2013; Oyallon and Mallat 2015. Cost: that of `Scattering2D`, C times.
+    The derivative of a power p < 1 is infinite at S = 0, and taken as 0 there. Source: Bruna and Mallat 2013,
+    Oyallon and Mallat 2015 (logarithm); Box and Cox 1964 (powers, with the logarithm as their limit). Cost: that
+    of `Scattering2D`, C times.
     """
 
     floors: torch.Tensor
@@ -62,8 +74,9 @@ class LogScattering(nn.Module):
         n_scales: int | None = None,
         n_angles: int = 8,
         max_order: int = 2,
-        log: bool = True,
+        nonlinearity: NonlinearityName = "log",
         floor: float = 0.1,
+        exponent: float = 0.5,
         contrast: Contrast = "none",
     ) -> None:
         super().__init__()
@@ -73,8 +86,11 @@ class LogScattering(nn.Module):
         self.size = plane_shape("shape[1:]", shape[1:])
         if not 0 < floor < math.inf:
             fail("floor", "be a number > 0", floor)
+        if not 0 < exponent <= 1:
+            fail("exponent", "lie in (0, 1]", exponent)
+        choice("nonlinearity", nonlinearity, get_args(NonlinearityName))
         choice("contrast", contrast, get_args(Contrast))
-        self.log, self.floor, self.contrast = log, floor, contrast
+        self.nonlinearity, self.floor, self.exponent, self.contrast = nonlinearity, floor, exponent, contrast
         self.scattering = Scattering2D(
             self.size,
             n_scales=default_scales(self.size) if n_scales is None else n_scales,
@@ -87,8 +103,13 @@ class LogScattering(nn.Module):
         self.register_buffer("floors", torch.full((self.n_colours, len(table), 1, 1), floor))
 
     @torch.no_grad()
-    def calibrate(self, images: torch.Tensor, *, batch_size: int = 256) -> LogScattering:
-        """Measure eps on images (n, C, H, W); at most 1000 of them, equally far apart, are looked at."""
+    def calibrate(self, images: torch.Tensor, *, batch_size: int = 256) -> CompressedScattering:
+        """Measure the levels on images (n, C, H, W); at most 1000 of them, equally far apart, are looked at.
+
+        Only the logarithm needs it.
+        """
+        if self.nonlinearity != "log":
+            return self
         chosen = images[np.unique(np.linspace(0, len(images) - 1, _CALIBRATION).round().astype(int))]
         total = torch.zeros_like(self.floors, dtype=torch.float64)
         for part in chosen.split(batch_size):
@@ -112,9 +133,8 @@ class LogScattering(nn.Module):
         """
         real_field("x", x, (self.n_colours, *self.size), dtype=torch.float32)
         raw = self._raw(x)
-        if self.log and self.compressed:
-            low, high = raw[:, :, :1], raw[:, :, 1:].clamp(min=0)
-            raw = torch.cat([low, torch.log1p(high / self.floors[:, 1:])], dim=2)
+        if self.nonlinearity != "none" and self.compressed:
+            raw = torch.cat([raw[:, :, :1], self._compress(raw[:, :, 1:])], dim=2)
         return raw.flatten(1, 2)
 
     @torch.no_grad()
@@ -123,6 +143,13 @@ class LogScattering(nn.Module):
         device = self.floors.device
         parts = [self(pixels(part).to(device)).cpu() for part in images.split(batch_size)]
         return torch.cat(parts)
+
+    def _compress(self, high: torch.Tensor) -> torch.Tensor:
+        """Return the non-linearity of orders 1 and 2, which rounding may have made negative."""
+        if self.nonlinearity == "log":
+            return torch.log1p(high.clamp(min=0) / self.floors[:, 1:])
+        least = torch.finfo(high.dtype).tiny
+        return torch.where(high > least, high.clamp(min=least) ** self.exponent, 0.0)
 
     def _raw(self, x: torch.Tensor) -> torch.Tensor:
         if self.contrast == "standardise":
@@ -175,12 +202,12 @@ def image_tensor(X: Any, shape: Sequence[int] | None = None) -> torch.Tensor:
 
 
 class ScatteringFeatures(TransformerMixin, BaseEstimator):
-    """`LogScattering` as a scikit-learn transformer: images to rows of features.
+    """`CompressedScattering` as a scikit-learn transformer: images to rows of features.
 
     Parameters
     ----------
-    n_scales, n_angles, max_order, log, floor, contrast
-        As those of `LogScattering`.
+    n_scales, n_angles, max_order, nonlinearity, floor, exponent, contrast
+        As those of `CompressedScattering`.
     batch_size : int
         Images at a time.
     device : str
@@ -188,7 +215,7 @@ class ScatteringFeatures(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    scattering_ : LogScattering
+    scattering_ : CompressedScattering
     shape_ : tuple of int
         (C, H, W) of the images of the fit.
     """
@@ -198,8 +225,9 @@ class ScatteringFeatures(TransformerMixin, BaseEstimator):
         n_scales: int | None = None,
         n_angles: int = 8,
         max_order: int = 2,
-        log: bool = True,
+        nonlinearity: NonlinearityName = "log",
         floor: float = 0.1,
+        exponent: float = 0.5,
         contrast: Contrast = "none",
         batch_size: int = 256,
         device: str = "cpu",
@@ -207,8 +235,9 @@ class ScatteringFeatures(TransformerMixin, BaseEstimator):
         self.n_scales = n_scales
         self.n_angles = n_angles
         self.max_order = max_order
-        self.log = log
+        self.nonlinearity = nonlinearity
         self.floor = floor
+        self.exponent = exponent
         self.contrast = contrast
         self.batch_size = batch_size
         self.device = device
@@ -230,13 +259,14 @@ class ScatteringFeatures(TransformerMixin, BaseEstimator):
     def build(self, shape: Sequence[int]) -> ScatteringFeatures:
         """Make the transform for images (C, H, W), its levels not measured yet."""
         self.shape_ = tuple(shape)
-        self.scattering_ = LogScattering(
+        self.scattering_ = CompressedScattering(
             self.shape_,
             n_scales=self.n_scales,
             n_angles=self.n_angles,
             max_order=self.max_order,
-            log=self.log,
+            nonlinearity=self.nonlinearity,
             floor=self.floor,
+            exponent=self.exponent,
             contrast=self.contrast,
         ).to(self.device)
         return self

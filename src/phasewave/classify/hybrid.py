@@ -12,6 +12,7 @@ from torch import nn
 from phasewave.checks import choice, fail, integer
 from phasewave.classify.features import pixels
 from phasewave.classify.istc import SparseCodes
+from phasewave.classify.normalisation import SharedBatchNorm2d
 from phasewave.runs.shared_batches import per_sample
 from phasewave.runs.trainable import TrainableNetwork, draw_weights
 
@@ -45,7 +46,7 @@ class ResidualBlock(nn.Module):
 def convolution(n_inputs: int, n_outputs: int, side: int, *, stride: int = 1) -> nn.Sequential:
     """Return a convolution with its batch normalisation."""
     kernel = nn.Conv2d(n_inputs, n_outputs, side, stride=stride, padding=side // 2, bias=False)
-    return nn.Sequential(kernel, nn.BatchNorm2d(n_outputs))
+    return nn.Sequential(kernel, SharedBatchNorm2d(n_outputs))
 
 
 class ClassifierNetwork(TrainableNetwork):
@@ -136,7 +137,7 @@ class ClassifierNetwork(TrainableNetwork):
                 n_features = 4 * width
             else:
                 codes = SparseCodes(channels, width, 4 * width)
-                self.body = nn.Sequential(codes, nn.BatchNorm2d(4 * width), nn.Flatten())
+                self.body = nn.Sequential(codes, SharedBatchNorm2d(4 * width), nn.Flatten())
                 n_features = 4 * width * points
             self.linear = nn.Linear(n_features, n_classes)
             self.register_buffer("mean", torch.zeros(channels, 1, 1))

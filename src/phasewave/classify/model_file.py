@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from phasewave.classify.training import NetworkClassifier
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 
 _FORMAT = "phasewave-classifier-1"
+_PARTS = ("type", "parameters", "classes", "class_names", "training", "state")
 Classifier = ScatteringClassifier | NetworkClassifier
 
 
@@ -76,18 +76,29 @@ def load_classifier(path: str | os.PathLike[str], *, device: str = "cpu") -> Sav
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, or no classifier.
+        If it is damaged, or no classifier, or has parameters that are not known here.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no model {path}: `phasewave classify fit` makes one")
     content = load_checkpoint(path)
     if content.get("format") != _FORMAT:
         raise ValueError(f"{path} is no classifier of images: `phasewave classify fit` makes one")
-    parameters: Mapping[str, Any] = {**content["parameters"], "device": device}
-    model: Classifier
-    if content["type"] == "NetworkClassifier":
-        model = NetworkClassifier(**parameters)
-    else:
-        model = ScatteringClassifier(**parameters)
+    missing = [name for name in _PARTS if name not in content]
+    kinds: dict[str, type[ScatteringClassifier] | type[NetworkClassifier]] = {
+        kind.__name__: kind for kind in (ScatteringClassifier, NetworkClassifier)
+    }
+    if missing or content["type"] not in kinds:
+        raise ValueError(f"{path} is no whole classifier of images ({', '.join(missing) or 'type'}): fit it again")
+    kind = kinds[content["type"]]
+    parameters = dict(content["parameters"])
+    if "log" in parameters:  # files of before there were other non-linearities
+        parameters["nonlinearity"] = "log" if parameters.pop("log") else "none"
+    unknown = sorted(set(parameters) - set(kind().get_params()))
+    if unknown:
+        raise ValueError(
+            f"{path} has parameters of a {kind.__name__} that this version of phasewave does not know "
+            f"({', '.join(unknown)}): use the version that made it, or fit it again"
+        )
+    model = kind(**{**parameters, "device": device})
     model.restore(content["state"], np.asarray(content["classes"], dtype=np.int64))
     return SavedClassifier(model, tuple(content["class_names"]), dict(content["training"]))

@@ -1,4 +1,4 @@
-"""Images to classes: log-scattering features, standardised, and a classifier of rows."""
+"""Images to classes: compressed scattering features, standardised, and a classifier of rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from phasewave.checks import choice, fail
 from phasewave.classify.affine import AffineClassifier
-from phasewave.classify.features import Contrast, ScatteringFeatures, image_tensor
+from phasewave.classify.features import Contrast, NonlinearityName, ScatteringFeatures, image_tensor
 from phasewave.classify.heads import RowClassifier
 from phasewave.classify.linear import LeastSquaresClassifier
 from phasewave.classify.svm import GaussianSVM
@@ -21,14 +21,14 @@ Head = Literal["linear", "svm", "affine"]
 
 
 class ScatteringClassifier(ClassifierMixin, BaseEstimator):
-    """Log-scattering features and a head fitted to them.
+    """Compressed scattering features and a head fitted to them.
 
     Parameters
     ----------
     head : {"linear", "svm", "affine"}
         `LeastSquaresClassifier`, `GaussianSVM` or `AffineClassifier`.
-    n_scales, n_angles, max_order, log, floor, contrast
-        Of the features, see `phasewave.classify.features.LogScattering`.
+    n_scales, n_angles, max_order, nonlinearity, floor, exponent, contrast
+        Of the features, see `phasewave.classify.features.CompressedScattering`.
     penalty : float
         C of the support vector machine.
     seed : int
@@ -58,8 +58,9 @@ class ScatteringClassifier(ClassifierMixin, BaseEstimator):
         n_scales: int | None = None,
         n_angles: int = 8,
         max_order: int = 2,
-        log: bool = True,
+        nonlinearity: NonlinearityName = "log",
         floor: float = 0.1,
+        exponent: float = 0.5,
         contrast: Contrast = "none",
         penalty: float = 10.0,
         seed: int = 0,
@@ -69,8 +70,9 @@ class ScatteringClassifier(ClassifierMixin, BaseEstimator):
         self.n_scales = n_scales
         self.n_angles = n_angles
         self.max_order = max_order
-        self.log = log
+        self.nonlinearity = nonlinearity
         self.floor = floor
+        self.exponent = exponent
         self.contrast = contrast
         self.penalty = penalty
         self.seed = seed
@@ -144,8 +146,9 @@ class ScatteringClassifier(ClassifierMixin, BaseEstimator):
             n_scales=self.n_scales,
             n_angles=self.n_angles,
             max_order=self.max_order,
-            log=self.log,
+            nonlinearity=self.nonlinearity,
             floor=self.floor,
+            exponent=self.exponent,
             contrast=self.contrast,
             device=self.device,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args
 
 import numpy as np
@@ -14,33 +14,61 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from phasewave.checks import choice, fail, integer
-from phasewave.classify.features import Contrast, ScatteringFeatures, default_scales, image_tensor
+from phasewave.classify.augmentation import Augmentation, AugmentedNetwork
+from phasewave.classify.features import (
+    Contrast,
+    NonlinearityName,
+    ScatteringFeatures,
+    default_scales,
+    image_tensor,
+)
 from phasewave.classify.hybrid import ClassifierNetwork, Kind
 from phasewave.classify.istc import SparseCodes
+from phasewave.classify.normalisation import whole_batches
 from phasewave.classify.scattering_classifier import checked_labels
 from phasewave.runs.distributed import Ranks
 from phasewave.runs.network_training import hold_out, train_network
+from phasewave.runs.trainable import TrainableNetwork
 from phasewave.runs.training_records import TrainingProgress, TrainingSettings
 
 _STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 3000, 15, 200
 _ROWS = 512
 
 
-class NetworkClassifier(ClassifierMixin, BaseEstimator):
-    """A network over log-scattering maps, or over pixels for comparison.
+@dataclass(frozen=True)
+class ClassifierTraining(TrainingSettings):
+    """How a classifier is trained; a checkpoint of another classifier is refused.
 
-    The maps are computed once and kept in memory, so that an epoch costs what the network costs.
+    Parameters
+    ----------
+    classifier : dict
+        Its other parameters.
+    """
+
+    classifier: Mapping[str, Any] = field(default_factory=dict)
+
+
+class NetworkClassifier(ClassifierMixin, BaseEstimator):
+    """A network over compressed scattering maps, or over pixels for comparison.
+
+    The maps are computed once and kept in memory, so that an epoch costs what the network costs; those of images
+    shifted or mirrored at random are computed in each epoch anew.
 
     Parameters
     ----------
     kind : {"hybrid", "perceptron", "encoder", "istc", "cnn"}
         See `phasewave.classify.hybrid.ClassifierNetwork`; "cnn" sees pixels.
-    n_scales, n_angles, max_order, contrast
-        Of the features, see `phasewave.classify.features.LogScattering`.
+    n_scales, n_angles, max_order, nonlinearity, floor, exponent, contrast
+        Of the features, see `phasewave.classify.features.CompressedScattering`.
     width : int
         Of the network.
     dropout : float
         Share of what enters the linear classifier that is set to 0 in training.
+    max_shift : int
+        Training images are shifted at random by up to so many pixels along each axis, see
+        `phasewave.classify.augmentation.Augmentation`.
+    mirror : bool
+        Training images are mirrored at random: not for digits and text.
     max_epochs : int, optional
         The learning rate falls to 0 over these, as a cosine; by default 3000 steps, in 15 to 200 epochs.
     batch_size : int, optional
@@ -67,9 +95,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         n_scales: int | None = None,
         n_angles: int = 8,
         max_order: int = 2,
+        nonlinearity: NonlinearityName = "log",
+        floor: float = 0.1,
+        exponent: float = 0.5,
         contrast: Contrast = "none",
         width: int = 32,
         dropout: float = 0.2,
+        max_shift: int = 0,
+        mirror: bool = False,
         max_epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 2e-3,
@@ -82,9 +115,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self.n_scales = n_scales
         self.n_angles = n_angles
         self.max_order = max_order
+        self.nonlinearity = nonlinearity
+        self.floor = floor
+        self.exponent = exponent
         self.contrast = contrast
         self.width = width
         self.dropout = dropout
+        self.max_shift = max_shift
+        self.mirror = mirror
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -124,7 +162,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             If a loss is not finite.
         """
         choice("kind", self.kind, get_args(Kind))
+        augmentation = Augmentation(self.max_shift, self.mirror)
         images, labels = image_tensor(X), checked_labels(y, len(X))
+        augmentation.check(images.shape[-2:])
         self.classes_, found = np.unique(labels, return_inverse=True)
         train = (images, torch.from_numpy(found.astype(np.int64)))
         schedule = self._settings
@@ -146,19 +186,26 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         if self.features_ is not None:
             self.features_.scattering_.calibrate(train[0])
         own = held is train
-        train = (self._maps(train[0]), train[1])
-        held = train if own else (self._maps(held[0]), held[1])
-        self.network_.standardise(train[0])
-        self.training_ = train_network(
-            self.network_,
-            train,
-            held,
-            settings=settings,
-            checkpoint=checkpoint,
-            progress=progress,
-            stop=stop,
-            ranks=ranks,
-        )
+        held = (self._maps(held[0]), held[1])
+        trained: TrainableNetwork = self.network_
+        if augmentation:
+            self.network_.standardise(self._maps(train[0][:: max(1, len(train[0]) // 2000)]))
+            features = None if self.features_ is None else self.features_.scattering_
+            trained = AugmentedNetwork(self.network_, features, augmentation)
+        else:
+            train = held if own else (self._maps(train[0]), train[1])
+            self.network_.standardise(train[0])
+        with whole_batches(self.network_, ranks):
+            self.training_ = train_network(
+                trained,
+                train,
+                held,
+                settings=settings,
+                checkpoint=checkpoint,
+                progress=progress,
+                stop=stop,
+                ranks=ranks,
+            )
         return self
 
     @torch.no_grad()
@@ -240,6 +287,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                 n_scales=n_scales,
                 n_angles=self.n_angles,
                 max_order=self.max_order,
+                nonlinearity=self.nonlinearity,
+                floor=self.floor,
+                exponent=self.exponent,
                 contrast=self.contrast,
                 device=self.device,
             ).build(self.shape_)
@@ -256,10 +306,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 
     def _settings(self, n: int, patience: int) -> TrainingSettings:
         batch = min(128, max(16, n // 16)) if self.batch_size is None else self.batch_size
-        integer("batch_size", batch, minimum=1)
+        integer("batch_size", batch, minimum=2)
         steps = math.ceil(_STEPS / max(1, n // batch))
         epochs = min(_MOST_EPOCHS, max(_LEAST_EPOCHS, steps)) if self.max_epochs is None else self.max_epochs
-        return TrainingSettings(
+        told = {one.name for one in fields(TrainingSettings)} | {"device"}
+        return ClassifierTraining(
             batch_size=batch,
             learning_rate=self.learning_rate,
             patience=patience,
@@ -267,6 +318,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             max_epochs=epochs,
             seed=self.seed,
             schedule="cosine",
+            classifier={name: value for name, value in self.get_params().items() if name not in told},
         )
 
     def _maps(self, images: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ import torch
 import typer
 from rich.console import Console
 
-from phasewave.classify.features import Contrast
+from phasewave.classify.features import Contrast, NonlinearityName
 from phasewave.classify.model_file import Classifier, SavedClassifier, load_classifier
 from phasewave.classify.runs import FIGURE, MODEL, LabelledImages, evaluate_to, fit_to, predict_to
 from phasewave.classify.scattering_classifier import ScatteringClassifier
@@ -64,7 +64,7 @@ def fit_command(
     model: Annotated[
         ModelName,
         typer.Option(
-            help="On log-scattering: linear (ridge), svm (Gaussian), affine (axes of each class), or a network: "
+            help="On scattering: linear (ridge), svm (Gaussian), affine (axes of each class), or a network: "
             "hybrid (residual), perceptron, encoder (1x1), istc (sparse codes). cnn: hybrid on pixels."
         ),
     ] = "linear",
@@ -79,9 +79,23 @@ def fit_command(
     contrast: Annotated[
         Contrast, typer.Option(help="standardise: each image less its mean, over its deviation.")
     ] = "none",
+    nonlinearity: Annotated[
+        NonlinearityName,
+        typer.Option(help="Of the scattering's orders 1 and 2: log(1 + S / floor), S^exponent, S."),
+    ] = "log",
+    floor: Annotated[
+        float, typer.Option(help="log: level under which it is linear, over the channel's mean.")
+    ] = 0.1,
+    exponent: Annotated[float, typer.Option(help="power: between 0 and 1; 0.5 is the square root.")] = 0.5,
     penalty: Annotated[float, typer.Option(help="svm: the penalty C of mistakes.")] = 10.0,
     width: Annotated[int, typer.Option(min=1, help="Networks: channels; istc has 4 times as many atoms.")] = 32,
     epochs: Annotated[int | None, typer.Option(min=1, help="Networks: most epochs; by default 15 to 200.")] = None,
+    max_shift: Annotated[
+        int, typer.Option(min=0, help="Networks: shift training images at random by up to so many pixels.")
+    ] = 0,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Networks: mirror training images at random; not for digits and text.")
+    ] = False,
     size: SizeOption = None,
     color: ColorOption = "keep",
     limit: LimitOption = None,
@@ -108,6 +122,9 @@ def fit_command(
             "n_scales": scales,
             "n_angles": angles,
             "max_order": order,
+            "nonlinearity": nonlinearity,
+            "floor": floor,
+            "exponent": exponent,
             "contrast": contrast,
             "seed": seed,
             "device": where,
@@ -116,9 +133,13 @@ def fit_command(
         if model == "linear" or model == "svm" or model == "affine":
             if ranks.size > 1:
                 raise ValueError(f"`--model {model}` is fitted by one process: start it without torchrun")
+            if max_shift or mirror:
+                raise ValueError(f"`--max-shift` and `--mirror` are for networks, not for `--model {model}`")
             classifier = ScatteringClassifier(model, penalty=penalty, **common)
         else:
-            classifier = NetworkClassifier(model, width=width, max_epochs=epochs, **common)
+            classifier = NetworkClassifier(
+                model, width=width, max_shift=max_shift, mirror=mirror, max_epochs=epochs, **common
+            )
         images = ranks.together(
             lambda: read_images(
                 data, size=read_size(size), color=color, limit=limit, skip_corrupt=skip_corrupt, seed=seed

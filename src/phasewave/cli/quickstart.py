@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +20,7 @@ from phasewave.cli.image_options import DeviceOption, OverwriteOption, SeedOptio
 from phasewave.cli.image_training import EMBEDDED
 from phasewave.cli.outputs import stoppable
 from phasewave.cli.progress import EvaluationProgress, duration
-from phasewave.cli.quickstart_page import Section, write_page
+from phasewave.cli.quickstart_page import Picture, Section, write_page
 from phasewave.cli.training_progress import TrainingDisplay
 from phasewave.images import report as image_report
 from phasewave.images.generator import ImageGenerator
@@ -30,7 +32,7 @@ from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.fitting import fit, make_task
 from phasewave.molecules.model_settings import ModelSettings
 from phasewave.runs.folder import open_run
-from phasewave.solve.loop import Progress
+from phasewave.solve.loop import Progress, Status
 from phasewave.turbulence.fields import as_field, read_field
 from phasewave.turbulence.settings import SynthesisSettings
 from phasewave.turbulence.synthesis import synthesize
@@ -41,6 +43,7 @@ Part = Callable[[Console, Path, int, torch.device, bool], Section]
 
 
 def quickstart_command(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="The folder to make for the page and the three runs.")] = Path(
         "quickstart"
     ),
@@ -59,38 +62,31 @@ def quickstart_command(
         torch.set_num_threads(threads)
     where = choose_device(device)
     run = open_run(out, files=(PAGE,), checkpoint="", overwrite=overwrite)
-    sections = []
-    with stoppable("interrupted: give the command again, with --overwrite"):
-        for name, part in PARTS.items():
-            sections.append(_section(console, name, part, out / name, seed, where, overwrite))
-            write_page(run / PAGE, sections)
+    debug = bool(context.find_root().params.get("debug"))
+    sections: list[Section] = []
+    with stoppable(f"interrupted: what was made by then is in {out}; give the command again, with --overwrite"):
+        for number, (name, part) in enumerate(PARTS.items(), start=1):
+            console.print(f"\n{name}", style="bold")
+            started = time.monotonic()
+            try:
+                found = part(console, out / name, seed, where, overwrite)
+            except Exception as error:  # whatever it is, the other parts are to be made
+                if debug:
+                    traceback.print_exc()
+                found = _failed(name, error)
+                console.print(f"{name} failed: {found.error}", markup=False, soft_wrap=True, style="red")
+            sections.append(dataclasses.replace(found, seconds=time.monotonic() - started))
+            write_page(run / PAGE, sections, waiting=list(PARTS)[number:])
     total = sum(section.seconds for section in sections)
     console.print(f"{duration(total)}; page: {run / PAGE}", markup=False, soft_wrap=True)
     if any(section.error for section in sections):
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-def _section(
-    console: Console, name: str, part: Part, folder: Path, seed: int, device: torch.device, overwrite: bool
-) -> Section:
-    """Run a part; one that fails becomes a section that says so."""
-    console.print(f"\n{name}", style="bold")
-    started = time.monotonic()
-    try:
-        found = part(console, folder, seed, device, overwrite)
-    except Exception as error:  # whatever it is, the other parts are to be made
-        words = f"{type(error).__name__}: {error}"
-        console.print(f"{name} failed: {words}", markup=False, soft_wrap=True, style="red")
-        found = Section(name.capitalize(), _TEXTS[name], _COMMANDS[name], error=words)
-    return Section(
-        found.title,
-        found.text,
-        found.command,
-        found.pictures,
-        found.table,
-        time.monotonic() - started,
-        found.error,
-    )
+def _failed(name: str, error: Exception) -> Section:
+    """Return the section of a part that could not be made."""
+    words = f"{type(error).__name__}: {error}"
+    return Section(name.capitalize(), _TEXTS[name], _COMMANDS[name], error=words)
 
 
 def _turbulence(console: Console, folder: Path, seed: int, device: torch.device, overwrite: bool) -> Section:
@@ -117,11 +113,13 @@ def _turbulence(console: Console, folder: Path, seed: int, device: torch.device,
             progress=progress,
             overwrite=overwrite,
         )
+    if Status.INTERRUPTED in done.status:  # it saved what it had
+        raise KeyboardInterrupt
     made, model = (done.metrics[part] for part in ("samples", "gaussian"))
     names = ("flatness_error", "minkowski_error", "wasserstein")
     table = [["error, 0 is best", "new fields", "Gaussian model"]]
     table += [[n.replace("_", " "), f"{made[n]['mean']:.3f}", f"{model[n]['mean']:.3f}"] for n in names]
-    return Section("Turbulence", _TEXTS["turbulence"], _COMMANDS["turbulence"], (folder / "figure.png",), table)
+    return _made("turbulence", folder, table)
 
 
 def _molecules(console: Console, folder: Path, seed: int, device: torch.device, overwrite: bool) -> Section:
@@ -143,7 +141,7 @@ def _molecules(console: Console, folder: Path, seed: int, device: torch.device, 
             overwrite=overwrite,
         )
     table = molecule_report.summary(done.metrics)
-    return Section("Molecules", _TEXTS["molecules"], _COMMANDS["molecules"], (folder / "figure.png",), table)
+    return _made("molecules", folder, table)
 
 
 def _images(console: Console, folder: Path, seed: int, device: torch.device, overwrite: bool) -> Section:
@@ -166,9 +164,13 @@ def _images(console: Console, folder: Path, seed: int, device: torch.device, ove
             told=live.told,
             overwrite=overwrite,
         )
-    table: Sequence[Sequence[str]] = image_report.summary(done.metrics)
-    pictures = (folder / "figure.png", folder / "interpolation.gif")
-    return Section("Images", _TEXTS["images"], _COMMANDS["images"], pictures, table)
+    return _made("images", folder, image_report.summary(done.metrics))
+
+
+def _made(name: str, folder: Path, table: Sequence[Sequence[str]]) -> Section:
+    """Return the section of a part that was made."""
+    pictures = tuple(Picture(folder / file, words) for file, words in _PICTURES[name].items())
+    return Section(name.capitalize(), _TEXTS[name], _COMMANDS[name], pictures, table)
 
 
 PARTS: dict[str, Part] = {"turbulence": _turbulence, "molecules": _molecules, "images": _images}
@@ -181,6 +183,16 @@ _TEXTS = {
     "images": "A generator of wavelets, sparse patterns and a prior of their codes learns glyphs that the package "
     "draws itself: test images and what is had back from their codes, new images from noise, and ways from one to "
     "another.",
+}
+_PICTURES = {
+    "turbulence": {
+        "figure.png": "The vorticity field, new fields and fields of the Gaussian model, and their statistics"
+    },
+    "molecules": {"figure.png": "Predicted against true energies of molecules, and their errors"},
+    "images": {
+        "figure.png": "Test glyphs over their reconstructions, new glyphs from noise, ways from glyph to glyph",
+        "interpolation.gif": "Six glyphs that turn into others and back",
+    },
 }
 _COMMANDS = {
     "turbulence": "phasewave turbulence synthesize",

@@ -3,13 +3,10 @@
 import copy
 import math
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from sklearn.base import clone
 
-from phasewave.images.figures import write_animation
 from phasewave.images.generator import ImageGenerator
 from phasewave.images.generator_file import load_generator, save_generator
 from phasewave.images.glyphs import glyph_images
@@ -235,18 +232,3 @@ def test_a_row_shows_every_pixel():
     assert picture[1, :6, 0].tolist() == [0, 0, 0, 64, 64, 64]
     assert picture[1, 6:8, 0].tolist() == [255, 255]
     assert picture[1, 8:, 0].tolist() == [128, 128, 128, 255, 255, 255]
-
-
-@pytest.mark.parametrize("suffix", ["gif", "webp"])
-def test_an_animation_goes_to_and_fro(tmp_path, suffix):
-    ways = torch.linspace(0, 1, 4).view(1, 4, 1, 1, 1).expand(2, 4, 1, 16, 16)
-    write_animation(tmp_path / f"a.{suffix}", ways)
-    with Image.open(tmp_path / f"a.{suffix}") as found:
-        assert found.n_frames == 6
-        levels = []
-        for number in range(6):
-            found.seek(number)
-            levels.append(float(np.asarray(found.convert("L"), dtype=float).mean()))
-    np.testing.assert_allclose(levels, [0, 85, 170, 255, 170, 85], atol=4)
-    with pytest.raises(ValueError, match=r"must be named \.gif or \.webp"):
-        write_animation(tmp_path / "a.png", ways)

@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from phasewave.images.dataset import ImageSet
 from phasewave.images.dataset_file import image_checksum
-from phasewave.images.generator import ImageGenerator, described
+from phasewave.images.generator import ImageGenerator
 from phasewave.images.generator_file import load_generator
+from phasewave.images.image_batches import described
 from phasewave.images.layout import Color
 from phasewave.images.reading import read_images
 from phasewave.images.recording import MODEL
 
+_SHOWN = 5
 _SOURCES = (
     "A folder or zip of pictures (sub-folders train, val, test: splits), npz, npy, HDF5, idx files or their folder"
 )
@@ -130,3 +133,11 @@ def images_for(
 def same_data(generator: ImageGenerator, images: ImageSet) -> bool:
     """Say whether a model was trained on this very set, so that its test images are new to it."""
     return bool(generator.training_.get("data", {}).get("sha256") == image_checksum(images))
+
+
+def show_skipped(console: Console, images: ImageSet) -> None:
+    """Print which corrupt pictures were left out, the first of them by name."""
+    for text in images.skipped[:_SHOWN]:
+        console.print(f"skipped {text}", markup=False, soft_wrap=True)
+    if len(images.skipped) > _SHOWN:
+        console.print(f"and {len(images.skipped) - _SHOWN:,} more corrupt pictures left out")

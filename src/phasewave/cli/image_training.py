@@ -28,6 +28,7 @@ from phasewave.cli.image_options import (
     SkipOption,
     ThreadsOption,
     read_size,
+    show_skipped,
 )
 from phasewave.cli.outputs import show_files
 from phasewave.cli.ranks import spoken_once
@@ -193,10 +194,7 @@ def _stops(ranks: Ranks) -> contextlib.AbstractContextManager[Callable[[], bool]
 def _announce(
     console: Console, data: Path | None, images: ImageSet, generator: ImageGenerator, where: str, ranks: Ranks
 ) -> None:
-    for text in images.skipped[:5]:
-        console.print(f"skipped {text}", markup=False, soft_wrap=True)
-    if len(images.skipped) > 5:
-        console.print(f"and {len(images.skipped) - 5:,} more corrupt pictures left out")
+    show_skipped(console, images)
     name = images.source if data is None else str(data)
     kind = "grey" if images.n_channels == 1 else "colour"
     counts: dict[str, Any] = {split: len(at) for split, at in images.splits.items()}

@@ -22,10 +22,12 @@ from phasewave.cli.image_options import (
     images_for,
     open_generator,
     same_data,
+    show_skipped,
 )
 from phasewave.cli.outputs import show_files, stoppable
 from phasewave.images.dataset import ImageSet
-from phasewave.images.generator import ImageGenerator, Prior, Way
+from phasewave.images.generator import ImageGenerator, Prior
+from phasewave.images.interpolating import Way
 from phasewave.images.recording import FIGURE
 from phasewave.images.using import generate_to, interpolate_to, reconstruct_to
 
@@ -51,6 +53,7 @@ def reconstruct_command(
     console = Console(highlight=False)
     generator = _model(model, device, threads)
     images = images_for(generator, data, fit=fit, skip_corrupt=skip_corrupt)
+    show_skipped(console, images)
     chosen = _chosen(generator, images, split)
     with stoppable(), console.status("reconstructing"):
         metrics = reconstruct_to(generator, chosen, out, source=images.source, overwrite=overwrite)

@@ -15,6 +15,7 @@ from phasewave.images.generator import ImageGenerator
 from phasewave.images.network_parts import matching_width
 from phasewave.images.pixel_gaussian import PixelGaussian
 from phasewave.images.variational import VariationalAutoencoder
+from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.distributed import Ranks
 from phasewave.runs.network_training import train_network
 from phasewave.runs.trainable import TrainableNetwork, n_parameters
@@ -22,8 +23,9 @@ from phasewave.runs.training_records import TrainingEnd, TrainingProgress, Train
 
 CNN, VAE = "CNN decoder", "VAE"
 BASELINES = ("ridge from w", "pixel Gaussian", CNN, VAE)
-CHECKPOINTS = {CNN: "checkpoint_cnn.h5", VAE: "checkpoint_vae.h5"}
-"""The files of the two that are trained, in the folder of the checkpoints."""
+_CODES = "codes"
+CHECKPOINTS = {_CODES: "checkpoint_codes.h5", CNN: "checkpoint_cnn.h5", VAE: "checkpoint_vae.h5"}
+"""The files in the folder of the checkpoints: the codes that one learns from, and the two that are trained."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,10 @@ def make_baseline(
     KeyboardInterrupt
         If ``stop`` says so.
     ValueError
-        If the images do not fit.
+        If the images do not fit, or a checkpoint is of others.
     """
+    folder = None if checkpoints is None else Path(checkpoints)
+    team = Ranks() if ranks is None else ranks
     images = torch.cat([train, train.flip(-1)]) if generator.mirror else train
     if name == BASELINES[0]:
         return _ridge(generator)
@@ -118,8 +122,8 @@ def make_baseline(
             return ConvolutionalDecoder(entries, size, n_channels=n_channels, width=width, seed=seed)
 
         network = decoder(matching_width(decoder, learnt_values(generator)))
-        codes = (generator.encode(images).cpu(), generator.encode(validation).cpu())
-        parts = ((codes[0], images), (codes[1], validation))
+        codes = team.agree(lambda: _kept_codes(generator, images, validation, folder))
+        parts = ((codes["train"], images), (codes["validation"], validation))
     else:
         d = generator.encoder_.code_dim
 
@@ -133,10 +137,10 @@ def make_baseline(
         network,
         *parts,
         settings=TrainingSettings(max_epochs=max_epochs, seed=seed),
-        checkpoint=None if checkpoints is None else Path(checkpoints) / CHECKPOINTS[name],
+        checkpoint=None if folder is None else folder / CHECKPOINTS[name],
         progress=progress,
         stop=stop,
-        ranks=Ranks() if ranks is None else ranks,
+        ranks=team,
     )
     if result.end is TrainingEnd.INTERRUPTED:
         raise KeyboardInterrupt
@@ -149,6 +153,26 @@ def make_baseline(
     if isinstance(network, ConvolutionalDecoder):
         return _convolutional(generator, network, told)
     return _variational(network, told)
+
+
+def _kept_codes(
+    generator: ImageGenerator, train: torch.Tensor, validation: torch.Tensor, folder: Path | None
+) -> dict[str, Any]:
+    """Return the codes of images; those of the file, if it is there: made anew, they may differ in a last bit."""
+    encoder = generator.encoder_.state_dict().values()
+    settings = {"images": [_byte_sum(train), _byte_sum(validation)], "encoder": sum(map(_byte_sum, encoder))}
+    path = None if folder is None else folder / CHECKPOINTS[_CODES]
+    if path is not None and path.exists():
+        return load_checkpoint(path, settings=settings)
+    found = {"train": generator.encode(train).cpu(), "validation": generator.encode(validation).cpu()}
+    if path is not None:
+        save_checkpoint(path, found, settings=settings)
+    return found
+
+
+def _byte_sum(values: torch.Tensor) -> int:
+    """Return the sum of the bytes of a tensor: the same in whatever order it is taken."""
+    return int(values.detach().contiguous().reshape(-1).view(torch.uint8).sum(dtype=torch.int64))
 
 
 def _ridge(generator: ImageGenerator) -> Model:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
-from phasewave.images.dataset import to_bytes
 from phasewave.images.image_batches import as_float
 from phasewave.images.metrics import psnr
 from phasewave.images.neighbours import nearest_images
-from phasewave.images.sheets import Row, draw_sheet
+from phasewave.images.sheets import Row, draw_sheet, mosaic
 from phasewave.runs.atomic import replacing
 
 _COLUMNS = 16
 _SHOWN = 48  # images of a sheet
 _FRAME_MS = 70
-_SIDE = 128  # pixels a side of an animated image, about
+_SIDE = 128  # drawn pixels along the longer side of an animated image, about
 
 
 def draw_reconstructions(
@@ -116,6 +114,9 @@ def draw_interpolations(
 def write_animation(path: str | os.PathLike[str], ways: torch.Tensor, *, frame_ms: int = _FRAME_MS) -> None:
     """Write strips as an animated GIF or WebP that goes to and fro for ever, all strips side by side.
 
+    Each pixel is drawn as a square. The values are kept: but for GIFs in colour, whose frames have 256 colours
+    each.
+
     Parameters
     ----------
     path : path-like
@@ -134,21 +135,22 @@ def write_animation(path: str | os.PathLike[str], ways: torch.Tensor, *, frame_m
     kind = Path(path).suffix.removeprefix(".").lower()
     if kind not in ("gif", "webp"):
         raise ValueError(f"an animation must be named .gif or .webp, got {os.fspath(path)!r}")
-    pixels = to_bytes(ways.clamp(0, 1)).cpu().numpy()
-    if pixels.shape[2] == 1:
-        pixels = pixels.repeat(3, axis=2)
-    scale = max(1, round(_SIDE / pixels.shape[-1]))
-    frames = []
-    for number in range(pixels.shape[1]):
-        columns_ = np.concatenate(list(pixels[:, number].transpose(0, 2, 3, 1)), axis=1)
-        frame = Image.fromarray(columns_)
-        size = (frame.width * scale, frame.height * scale)
-        frames.append(frame.resize(size, Image.Resampling.BICUBIC))
+    scale = max(1, round(_SIDE / max(ways.shape[-2:])))
+    frames = [Image.fromarray(mosaic(Row("", images), scale)) for images in ways.unbind(1)]
+    if ways.shape[2] == 1:
+        frames = [frame.convert("L") for frame in frames]
     times = [8 * frame_ms, *[frame_ms] * (len(frames) - 2), 8 * frame_ms]
     frames, times = frames + frames[-2:0:-1], times + times[-2:0:-1]
+    lossless = {"lossless": True} if kind == "webp" else {}
     with replacing(path) as stream:
         frames[0].save(
-            stream, format=kind.upper(), save_all=True, append_images=frames[1:], duration=times, loop=0
+            stream,
+            format=kind.upper(),
+            save_all=True,
+            append_images=frames[1:],
+            duration=times,
+            loop=0,
+            **lossless,
         )
 
 

@@ -14,20 +14,17 @@ from phasewave.checks import choice, fail, integer
 from phasewave.images.decoder import CORRECTIONS_OF_NEW, SparseDecoder
 from phasewave.images.encoder import ScatteringEncoder
 from phasewave.images.flow import FlowPrior
-from phasewave.images.image_batches import check_images
+from phasewave.images.image_batches import check_images, described
+from phasewave.images.interpolating import WAYS, Way, images_between
 from phasewave.images.recipes import make_recipe
 from phasewave.images.stages import Recipe, StageProgress, TrainedParts, train_parts
-from phasewave.images.ways import straight_ways, turned_ways
 from phasewave.runs.distributed import Ranks
 from phasewave.runs.network_training import hold_out
 from phasewave.runs.record import versions
 from phasewave.runs.training_records import Precision
 
 Prior = Literal["fitted", "white"]
-Way = Literal["codes", "noise"]
 PRIORS: tuple[Prior, ...] = ("fitted", "white")
-_WAYS = ("codes", "noise")
-_PRIOR_BATCH = 256
 
 
 class ImageGenerator(BaseEstimator):
@@ -310,24 +307,14 @@ class ImageGenerator(BaseEstimator):
         TypeError, ValueError
             If the images do not fit, or an argument is out of range.
         """
-        choice("path", path, _WAYS)
+        choice("path", path, WAYS)
         integer("steps", steps, minimum=2)
         self._check("a", a)
         check_images("b", b, like=a)
         if len(b) != len(a):
             fail("b", f"be {len(a)} images as `a`", len(b))
-        start, end = self.encode(a), self.encode(b)
-        if path == "codes":
-            ways = straight_ways(start, end, steps)
-        else:
-            noise = turned_ways(self.prior_.noise(start), self.prior_.noise(end), steps)
-            ways = self.prior_.codes(noise.flatten(0, 1)).unflatten(0, noise.shape[:2])
-        images = []
-        for k in range(steps):  # the nearer to an end, the nearer to a code that an image has
-            share = (2 * k / (steps - 1) - 1) ** 2
-            few, all_ = CORRECTIONS_OF_NEW, self.decoder_.n_corrections
-            images.append(self.decode(ways[:, k], n_corrections=round(few + share * (all_ - few))))
-        return torch.stack(images, 1)
+        codes = (self.encode(a), self.encode(b))
+        return images_between(self.decoder_, self.prior_, *codes, steps=steps, path=path)
 
     def _check(self, name: str, images: torch.Tensor) -> None:
         """Refuse what is not like the training images, and say what to do."""
@@ -336,9 +323,3 @@ class ImageGenerator(BaseEstimator):
         wanted = (self.encoder_.n_channels, *self.encoder_.size)
         if tuple(images.shape[1:]) != wanted:
             fail(name, f"be {described(wanted)} as the training images of the model", described(images.shape[1:]))
-
-
-def described(shape: tuple[int, ...]) -> str:
-    """Return a shape (C, H, W) in words."""
-    n_channels, height, width = shape
-    return f"{'grey' if n_channels == 1 else 'colour'} images of {height} x {width}"

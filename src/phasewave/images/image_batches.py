@@ -71,3 +71,9 @@ def draw(images: torch.Tensor, number: int, *, seed: int) -> torch.Tensor:
         return images
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     return images[order[:number].sort().values.to(images.device)]
+
+
+def described(shape: tuple[int, ...]) -> str:
+    """Return a shape (C, H, W) in words."""
+    n_channels, height, width = shape
+    return f"{'grey' if n_channels == 1 else 'colour'} images of {height} x {width}"

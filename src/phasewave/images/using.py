@@ -12,9 +12,10 @@ import torch
 from phasewave.checks import fail, integer
 from phasewave.images.decoder import CORRECTIONS_OF_NEW
 from phasewave.images.figures import draw_generated, draw_interpolations, draw_reconstructions, write_animation
-from phasewave.images.generator import ImageGenerator, Prior, Way
+from phasewave.images.generator import ImageGenerator, Prior
 from phasewave.images.image_batches import as_float
 from phasewave.images.image_output import write_made
+from phasewave.images.interpolating import Way
 from phasewave.images.metrics import psnr, ssim
 from phasewave.images.neighbours import nearest_images
 from phasewave.images.recording import FIGURE, METRICS, RECORD, SAMPLES

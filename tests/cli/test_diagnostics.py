@@ -41,14 +41,14 @@ def metrics_of(folder, command, seed=0):
     record = json.loads((folder / "run.json").read_text())
     assert (record["status"], record["seed"]) == ("done", seed)
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["source"].startswith("glyphs")
+    assert command == "scales" or metrics["source"].startswith("glyphs")
     return metrics
 
 
 def test_the_group_has_its_commands(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
-    for name in ("deformation", "collapse", "support", "splines", "filters"):
+    for name in ("deformation", "rotation", "scales", "collapse", "support", "splines", "filters"):
         assert f" {name} " in out
 
 
@@ -77,6 +77,38 @@ def test_deformation_needs_no_labels_but_squares(capsys, here):
     assert (code, "must be square, got 16x32" in err) == (2, True)
     code, _, err = run(capsys, "collapse", "plain.npy", "--out", "plain")
     assert (code, "have none" in err) == (2, True)
+
+
+def test_rotation_compares_representations(capsys, here):
+    words = ["--limit", 40, "--epochs", 1, "--images", 4, "--angle", 20, *SMALL]
+    code, out, _ = run(capsys, "rotation", *words)
+    assert code == 0
+    metrics = metrics_of(here / "rotation", "rotation")
+    assert all(name in out for name in metrics["plane"])
+    assert {"trained CNN", "scattering J = 3", "invariant scattering"} <= metrics["plane"].keys()
+    for plane, sphere, exact in zip(
+        metrics["plane"]["identity"], metrics["sphere"]["identity"], metrics["isometry"], strict=True
+    ):
+        assert plane["gain"] == pytest.approx(1, abs=1e-5)
+        assert sphere["relative"] == pytest.approx(exact, rel=1e-4)
+    assert all(one["residual"] < 1e-4 for one in metrics["plane"]["average pooling 4 x 4"])
+    np.save("plain.npy", glyph_images(20, size=16).images.numpy()[:, :, :, 1:])
+    code, _, err = run(capsys, "deformation", "plain.npy", "--size", "16x20", "--out", "none")
+    assert (code, "must be square" in err) == (2, True)
+    code, _, err = run(capsys, "rotation", "--angle", 0, "--limit", 20, "--epochs", 0, "--out", "none", *SMALL)
+    assert (code, "`angle` must be above 0" in err) == (2, True)
+
+
+def test_scales_are_told(capsys, here):
+    words = ["--size", 16, "--scale", 7, "--samples", 60, "--epochs", 1, "--device", "cpu"]
+    code, out, _ = run(capsys, "scales", *words)
+    assert code == 0
+    metrics = metrics_of(here / "scales", "scales")
+    assert all(name in out for name in metrics["accuracy"])
+    assert metrics["accuracy_of_averaging_exact"] == sorted(metrics["accuracy_of_averaging_exact"])
+    assert metrics["pairs"]["all"] == 256 * 255 // 2
+    code, _, err = run(capsys, "scales", "--gap", 60, "--out", "none")
+    assert (code, "close and far pairs" in err) == (2, True)
 
 
 def test_collapse_follows_a_training(capsys, here):

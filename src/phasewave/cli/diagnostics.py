@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,17 @@ import torch
 import typer
 
 from phasewave.cli.diagnostic_runs import (
+    Cell,
     EpochsOption,
     LimitOption,
+    TestedOption,
+    TrainedOption,
     classes_of,
     diagnostic_run,
     open_images,
+    tested_images,
+    trained_epochs,
+    with_trained_cnn,
 )
 from phasewave.cli.image_options import (
     ColorOption,
@@ -30,7 +37,11 @@ from phasewave.diagnostics.deformation import NoiseNorm
 from phasewave.diagnostics.deformation_study import deformation_study, standard_representations
 from phasewave.diagnostics.figures import draw_collapse, draw_deformation
 from phasewave.diagnostics.filter_study import filter_study
-from phasewave.diagnostics.reference_networks import accuracy, small_cnn, train_classifier
+from phasewave.diagnostics.rotation_figure import draw_rotation
+from phasewave.diagnostics.rotation_study import rotation_representations, rotation_study
+from phasewave.diagnostics.scale_detection import ScaleDetection
+from phasewave.diagnostics.scale_figure import draw_scales
+from phasewave.diagnostics.scale_study import scale_study
 from phasewave.diagnostics.spline_figures import draw_filters, draw_splines
 from phasewave.diagnostics.spline_study import spline_study
 from phasewave.diagnostics.support_figure import draw_support
@@ -41,7 +52,7 @@ app = typer.Typer(no_args_is_help=True, help="Diagnostics: representations and n
 
 @app.callback()
 def _diagnose() -> None:
-    """Diagnostics of representations and networks, each with a figure: stability, collapse, support, splines.
+    """Diagnostics of representations and networks, each with a figure.
 
     Every command makes a folder with figure.png, metrics.json and run.json.
     """
@@ -59,13 +70,8 @@ def deformation_command(
     noise: Annotated[
         NoiseNorm, typer.Option(help="Norm of the noise: that of each image's deformation, or the mean.")
     ] = "each",
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Of the trained CNN, 0: none; by default 12, and none for images without labels."
-        ),
-    ] = None,
-    images: Annotated[int, typer.Option(min=2, help="Test images that are deformed, at most.")] = 100,
+    epochs: TrainedOption = None,
+    images: TestedOption = 100,
     limit: LimitOption = 800,
     size: SizeOption = None,
     color: ColorOption = "keep",
@@ -79,53 +85,106 @@ def deformation_command(
 
     Identity, average pooling, a random and a trained CNN, scattering of 1 to 3 octaves. The images must be square.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    found = open_images(data, size=size, color=color, limit=limit, skip_corrupt=skip_corrupt, seed=seed)
-    height, width = found.size
-    if height != width:
-        raise ValueError(f"the images must be square, got {height}x{width}: --size {min(height, width)} cuts them")
-    moved = width / 32 if displacement is None else displacement
-    trained = epochs if epochs is not None else (12 if found.labels is not None else 0)
+    found = open_images(
+        data, size=size, color=color, limit=limit, skip=skip_corrupt, seed=seed, threads=threads, square=True
+    )
+    moved = found.size[1] / 32 if displacement is None else displacement
+    trained = trained_epochs(epochs, found)
     settings = {"displacement": moved, "cutoff": cutoff, "noise": noise, "epochs": trained, "images": images}
     with diagnostic_run(out, found, settings=settings, seed=seed, device=device, overwrite=overwrite) as run:
-        shape = tuple(found.images.shape[1:])
-        representations = standard_representations(shape, seed=seed)
-        metrics: dict[str, object] = {}
-        if trained:
-            sets = classes_of(found, run.device)
-            network = small_cnn(shape, int(sets.train[1].max()) + 1, seed=seed).to(run.device)
-            with run.counting("epochs") as update:
-                train_classifier(
-                    network, *sets.train, epochs=trained, seed=seed, after=lambda epoch, _: update(epoch, trained)
-                )
-            metrics["accuracy_of_trained_cnn"] = accuracy(network, *sets.test)
-            names = list(representations)
-            at = names.index("random CNN") + 1
-            pairs = list(representations.items())
-            representations = dict([*pairs[:at], ("trained CNN", network[:-1]), *pairs[at:]])
-        test = found.float("test" if len(found.positions("test")) > 1 else None)[:images].to(run.device)
+        standard = standard_representations(found.images.shape[1:], seed=seed)
+        representations, metrics = with_trained_cnn(standard, found, run, epochs=trained, seed=seed)
+        test = tested_images(found, images, run)
         study = deformation_study(
-            {name: function.to(run.device) for name, function in representations.items()},
-            test,
-            displacement=moved,
-            cutoff=cutoff,
-            noise=noise,
-            seed=seed,
-            told=lambda name: run.say(f"measuring {name}"),
+            representations, test, displacement=moved, cutoff=cutoff, noise=noise, seed=seed, told=run.measuring
         )
         metrics |= {"n_deformed": len(test), **study.record()}
         run.write(metrics, found)
         folded = 1 - study.stability["identity"][-1].one_to_one
         note = f"{len(test):,} test images of {found.source}; cutoff {cutoff}; of the strongest deformations "
         draw_deformation(run.figure, study, note=f"{note}{folded:.0%} fold somewhere")
-        rows = []
+        rows: list[list[Cell]] = []
         for name, ones in study.stability.items():
             one = ones[study.reference]
-            figures = (one.deformation, one.noise, one.relative, one.relative_median)
-            rows.append([name, *("-" if value is None else f"{value:.3g}" for value in figures)])
+            rows.append([name, one.deformation, one.noise, one.relative, one.relative_median])
         run.say(f"at a displacement of {moved:.3g} pixels:")
         run.show(["representation", "D_f", "G_f", "R_f", "R_f, medians"], rows)
+
+
+@app.command("rotation")
+def rotation_command(
+    data: OptionalImagesArgument = None,
+    out: Annotated[Path, typer.Option(help="The folder to make for the results.")] = Path("rotation"),
+    angle: Annotated[
+        float, typer.Option(max=45, help="In degrees, above 0. 1/4, 1/2, 2 and 4 times it too.")
+    ] = 22.5,
+    epochs: TrainedOption = None,
+    images: TestedOption = 60,
+    limit: LimitOption = 800,
+    size: SizeOption = None,
+    color: ColorOption = "keep",
+    skip_corrupt: SkipOption = False,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Turn test images of DATA and measure how far representations follow, and whether they do so linearly.
+
+    Those of `deformation`, and scattering averaged over its angles. Turns of the plane, within the inscribed disc,
+    beside turns of the space of images in random directions.
+    """
+    found = open_images(data, size=size, color=color, limit=limit, skip=skip_corrupt, seed=seed, threads=threads)
+    trained = trained_epochs(epochs, found)
+    settings = {"angle": angle, "epochs": trained, "images": images}
+    with diagnostic_run(out, found, settings=settings, seed=seed, device=device, overwrite=overwrite) as run:
+        standard = rotation_representations(found.images.shape[1:], seed=seed)
+        representations, metrics = with_trained_cnn(standard, found, run, epochs=trained, seed=seed)
+        test = tested_images(found, images, run)
+        study = rotation_study(representations, test, angle=math.radians(angle), seed=seed, told=run.measuring)
+        run.write({**metrics, "n_turned": len(test), **study.record()}, found)
+        draw_rotation(run.figure, study, note=f"{len(test):,} test images of {found.source}, within a disc")
+        rows: list[list[Cell]] = []
+        for name, ones in study.plane.items():
+            one, other = ones[study.reference], study.sphere[name][study.reference]
+            rows.append([name, one.change, other.relative, one.gain, one.residual])
+        run.say(f"turned by {angle:g} degrees:")
+        run.show(["representation", "change, plane", "random direction", "gain", "not linear"], rows)
+
+
+@app.command("scales")
+def scales_command(
+    out: Annotated[Path, typer.Option(help="The folder to make for the results.")] = Path("scales"),
+    size: Annotated[int, typer.Option(min=16, help="Pixels a side.")] = 32,
+    scale: Annotated[float, typer.Option(help="Pixels: pairs of less distance are close.")] = 14.0,
+    gap: Annotated[float, typer.Option(help="Pixels: pairs about the scale are left out.")] = 2.0,
+    samples: Annotated[int, typer.Option(min=20, help="Training images, and as many for testing.")] = 1000,
+    epochs: Annotated[int, typer.Option(min=0, help="Of the CNN's training; 0: no CNN.")] = 20,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Draw images of two white pixels and measure who can tell whether they are near each other.
+
+    A linear classifier of pixels and of scattering, a threshold of the energy after averaging, a small CNN.
+    What averaging can tell is known exactly: all pairs are counted.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    task = ScaleDetection(size, scale, gap)
+    settings = {"size": size, "scale": scale, "gap": gap, "samples": samples, "epochs": epochs}
+    with diagnostic_run(out, None, settings=settings, seed=seed, device=device, overwrite=overwrite) as run:
+        with run.counting("epochs") as update:
+            study = scale_study(
+                task, n_train=samples, n_test=samples, epochs=epochs, seed=seed, device=run.device, progress=update
+            )
+        run.write(study.record())
+        close, far, _ = task.counts()
+        note = f"{size} x {size} pixels, {close:,} close and {far:,} far pairs; {samples:,} training images"
+        draw_scales(run.figure, study, note=note)
+        rows: list[list[Cell]] = [[name, one.n_features, one.accuracy] for name, one in study.readers.items()]
+        run.show(["classifier", "features", "accuracy"], rows)
 
 
 @app.command("collapse")
@@ -149,10 +208,8 @@ def collapse_command(
 
     The embedded glyphs are of 16 x 16 pixels here, if no --size is given.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
     found = open_images(
-        data, size=size, color=color, limit=limit, skip_corrupt=skip_corrupt, seed=seed, embedded_size=16
+        data, size=size, color=color, limit=limit, skip=skip_corrupt, seed=seed, threads=threads, embedded_size=16
     )
     with diagnostic_run(
         out, found, settings={"epochs": epochs, "width": width}, seed=seed, device=device, overwrite=overwrite
@@ -163,12 +220,12 @@ def collapse_command(
         run.write({"n_train": len(sets.train[1]), "n_test": len(sets.test[1]), **study.record()}, found)
         note = f"{len(sets.train[1]):,} training images of {found.source}; a CNN of three layers"
         draw_collapse(run.figure, study, note=note)
-        rows = []
+        rows: list[list[Cell]] = []
         for one in (study.epochs[0], study.epochs[-1]):
             nc = one.collapse
             means, accuracies = nc.means, f"{one.train_accuracy:.3f}, {one.test_accuracy:.3f}"
-            figures = [nc.variability, means.norm_variation, means.cosine_gap, nc.duality, nc.disagreement]
-            rows.append([str(one.epoch), accuracies, *("-" if v is None else f"{v:.3g}" for v in figures)])
+            found_means = means.norm_variation, means.cosine_gap
+            rows.append([one.epoch, accuracies, nc.variability, *found_means, nc.duality, nc.disagreement])
         run.show(["epoch", "accuracy: train, test", "NC1", "NC2 norms", "NC2 angles", "NC3", "NC4"], rows)
 
 
@@ -192,28 +249,20 @@ def support_command(
 
     Local support vectors, nearest neighbour and Gaussian SVM, distances and spectrum within classes.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    found = open_images(data, size=size, color=color, limit=limit, skip_corrupt=skip_corrupt, seed=seed)
+    found = open_images(data, size=size, color=color, limit=limit, skip=skip_corrupt, seed=seed, threads=threads)
     settings = {"n_scales": scales, "n_angles": angles, "n_neighbours": neighbours}
     with diagnostic_run(out, found, settings=settings, seed=seed, device=device, overwrite=overwrite) as run:
         sets = classes_of(found, run.device)
         study = support_study(
-            sets.train,
-            sets.test,
-            n_scales=scales,
-            n_angles=angles,
-            n_neighbours=neighbours,
-            told=lambda name: run.say(f"measuring {name}"),
+            sets.train, sets.test, n_scales=scales, n_angles=angles, n_neighbours=neighbours, told=run.measuring
         )
         run.write(study.record(), found)
         note = f"{study.n_train:,} training images of {found.source}; scattering of {scales} octaves"
         draw_support(run.figure, study, class_names=sets.names, note=note)
-        rows = []
+        rows: list[list[Cell]] = []
         for name, one in study.depths.items():
-            share = f"{one.nearest_accuracy:.3f}", f"{one.kernel_accuracy:.3f}"
             sizes = one.support.sizes
-            rows.append([name, str(one.n_features), *share, str(sizes[0]), str(sizes[-1])])
+            rows.append([name, one.n_features, one.nearest_accuracy, one.kernel_accuracy, sizes[0], sizes[-1]])
         run.show(["representation", "features", "1-NN", "SVM", "|Gamma^1|", f"|Gamma^{neighbours}|"], rows)
 
 
@@ -234,9 +283,7 @@ def splines_command(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train two small networks on DATA and show their affine pieces: templates, regions, distances of regions."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    found = open_images(data, size=size, color=color, limit=limit, skip_corrupt=skip_corrupt, seed=seed)
+    found = open_images(data, size=size, color=color, limit=limit, skip=skip_corrupt, seed=seed, threads=threads)
     settings = {"epochs": epochs, "width": width, "points": points}
     with diagnostic_run(out, found, settings=settings, seed=seed, device=device, overwrite=overwrite) as run:
         sets = classes_of(found, run.device, at_least=3)
@@ -248,9 +295,9 @@ def splines_command(
         right = ", ".join(f"{name} {value:.0%}" for name, value in study.accuracies.items())
         note = f"{len(sets.train[1]):,} training images of {found.source}; test accuracy: {right}"
         draw_splines(run.figure, study, class_names=sets.names, note=note)
-        rows = []
-        for name, (low, high) in study.lipschitz.items():
-            rows.append([name, f"{study.accuracies[name]:.3f}", f"{low:.3g}", f"{high:.3g}"])
+        rows: list[list[Cell]] = [
+            [name, study.accuracies[name], low, high] for name, (low, high) in study.lipschitz.items()
+        ]
         run.show(["network", "test accuracy", "largest slope seen", "Lipschitz bound"], rows)
 
 
@@ -271,28 +318,19 @@ def filters_command(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train small networks on DATA and compare their filters with random ones: roughness, angular frequencies."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    found = open_images(data, size=size, color=color, limit=limit, skip_corrupt=skip_corrupt, seed=seed)
+    found = open_images(data, size=size, color=color, limit=limit, skip=skip_corrupt, seed=seed, threads=threads)
     settings = {"epochs": epochs, "n_scales": scales, "n_angles": angles}
     with diagnostic_run(out, found, settings=settings, seed=seed, device=device, overwrite=overwrite) as run:
         sets = classes_of(found, run.device)
         with run.counting("epochs") as update:
             study = filter_study(
-                sets.train,
-                sets.test,
-                epochs=epochs,
-                n_scales=scales,
-                n_angles=angles,
-                seed=seed,
-                progress=update,
+                sets.train, sets.test, epochs=epochs, n_scales=scales, n_angles=angles, seed=seed, progress=update
             )
         run.write(study.record(), found)
         right = ", ".join(f"{name} {value:.0%}" for name, value in study.accuracies.items())
         note = f"{len(sets.train[1]):,} training images of {found.source}; test accuracy: {right}"
         draw_filters(run.figure, study, note=note)
-        rows = []
+        rows: list[list[Cell]] = []
         for layer, (random, trained) in enumerate(zip(*study.laplacian.values(), strict=True), 1):
-            rough = [f"{one.roughness:.3f}" if one.roughness is not None else "-" for one in (random, trained)]
-            rows.append([str(layer), *rough])
+            rows.append([layer, random.roughness, trained.roughness])
         run.show(["layer", "mean eigenvalue, random", "trained"], rows)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 INK, GREY, FAINT = "#1b1f24", "#8a9199", "#d9dde1"
 WARM, COOL = "#d1432f", "#3f6fb5"
@@ -25,6 +28,7 @@ CLASSES = (
     "#a5714a",
     "#5d6b7a",
 )
+_OCTAVES = ("#8fc1e3", "#4a8fcb", "#28508f")
 _DPI = 150
 
 
@@ -89,3 +93,26 @@ def key(axes: Axes, **words: Any) -> None:
 def class_colours(labels: Sequence[int] | np.ndarray) -> list[str]:
     """Return the colour of each label."""
     return [CLASSES[int(one) % len(CLASSES)] for one in labels]
+
+
+def representation_colours(names: Sequence[str]) -> list[str]:
+    """Return the colour of each representation, the same in all figures."""
+    fixed = {"identity": GREY, "random CNN": "#e0a030", "trained CNN": WARM, "invariant scattering": "#3f9a78"}
+    octaves = [name for name in names if name.startswith("scattering")]
+    fixed |= dict(zip(octaves, _OCTAVES, strict=False))
+    return [fixed.get(name, INK) for name in names]
+
+
+def round_marks(low: float, high: float) -> list[float]:
+    """Return 1, 2 or 3, and 5 times powers of ten within bounds: few of them on a long axis."""
+    steps = (1, 2, 5) if high / low < 30 else (1, 3) if high / low < 1000 else (1,)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    marks = [step * 10.0**k for k in range(first, last + 1) for step in steps]
+    return [mark for mark in marks if low <= mark <= high]
+
+
+def mark_plainly(axis: Axis, ticks: Sequence[float]) -> None:
+    """Mark a logarithmic axis at given numbers, written plainly."""
+    axis.set_major_locator(FixedLocator(list(ticks)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.3g}"))

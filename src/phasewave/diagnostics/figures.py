@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from phasewave.diagnostics.collapse_study import CollapseStudy, Projection
 from phasewave.diagnostics.deformation_study import DeformationStudy
@@ -27,12 +23,13 @@ from phasewave.diagnostics.drawing import (
     finish,
     key,
     label,
+    mark_plainly,
     page,
     picture,
+    representation_colours,
+    round_marks,
 )
 from phasewave.runs.figure_file import save_figure
-
-_LINES = ("#8a9199", "#1b1f24", "#e0a030", "#d1432f", "#8fc1e3", "#4a8fcb", "#28508f", "#3f9a78")
 
 
 def draw_deformation(path: str | os.PathLike[str], study: DeformationStudy, *, note: str = "") -> None:
@@ -76,7 +73,7 @@ def draw_deformation(path: str | os.PathLike[str], study: DeformationStudy, *, n
         (("deformation", "$D_f$: by a deformation"), ("relative", "$R_f = D_f / G_f$: beside noise of its size"))
     ):
         axes = at(figure, 7.0 + k * 3.05, below, 2.45, 3.05)
-        for name, colour in zip(names, _colours(names), strict=True):
+        for name, colour in zip(names, representation_colours(names), strict=True):
             values = [getattr(one, kind) for one in study.stability[name]]
             axes.plot(
                 displacements,
@@ -88,8 +85,8 @@ def draw_deformation(path: str | os.PathLike[str], study: DeformationStudy, *, n
             )
         axes.set_xscale("log")
         axes.set_yscale("log")
-        _plain(axes.xaxis, displacements)
-        _plain(axes.yaxis, _marks(*axes.get_ylim()))
+        mark_plainly(axes.xaxis, displacements)
+        mark_plainly(axes.yaxis, round_marks(*axes.get_ylim()))
         if kind == "relative":
             axes.axhline(1, color=FAINT, linewidth=1, zorder=0)
         finish(axes, title, x="displacement [pixels]")
@@ -98,7 +95,7 @@ def draw_deformation(path: str | os.PathLike[str], study: DeformationStudy, *, n
 
 def _dumbbells(axes: Axes, study: DeformationStudy) -> None:
     names = list(study.stability)
-    for row, (name, colour) in enumerate(zip(names, _colours(names), strict=True)):
+    for row, (name, colour) in enumerate(zip(names, representation_colours(names), strict=True)):
         one = study.stability[name][study.reference]
         if one.deformation is None or one.noise is None or one.relative is None:
             continue
@@ -120,7 +117,7 @@ def _dumbbells(axes: Axes, study: DeformationStudy) -> None:
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(low, high * (high / low) ** 0.35)
-    _plain(axes.xaxis, _marks(low, high))
+    mark_plainly(axes.xaxis, round_marks(low, high))
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.9)
     axes.plot([], [], "o", color=GREY, markersize=6, label="$D_f$: deformation")
@@ -136,13 +133,6 @@ def _dumbbells(axes: Axes, study: DeformationStudy) -> None:
         handletextpad=0.2,
         columnspacing=1.0,
     )
-
-
-def _colours(names: Sequence[str]) -> list[str]:
-    fixed = {"identity": _LINES[0], "random CNN": _LINES[2], "trained CNN": _LINES[3]}
-    octaves = [name for name in names if name.startswith("scattering")]
-    fixed |= dict(zip(octaves, _LINES[4:7], strict=False))
-    return [fixed.get(name, _LINES[1]) for name in names]
 
 
 def draw_collapse(path: str | os.PathLike[str], study: CollapseStudy, *, note: str = "") -> None:
@@ -172,6 +162,7 @@ def draw_collapse(path: str | os.PathLike[str], study: CollapseStudy, *, note: s
     finish(first, "Errors [%]", x="epoch")
     rest[0].plot(epochs, [one.variability for one in measures], color=WARM)
     rest[0].set_yscale("log")
+    mark_plainly(rest[0].yaxis, round_marks(*rest[0].get_ylim()))
     finish(rest[0], "NC1: spread within classes", x="epoch")
     for kind, style, word in (("norm_variation", "-", "norms"), ("cosine_gap", (0, (4, 2)), "angles")):
         means = [getattr(one.means, kind) for one in measures]
@@ -190,7 +181,7 @@ def draw_collapse(path: str | os.PathLike[str], study: CollapseStudy, *, note: s
     finish(rest[3], "NC4: not the nearest mean [%]", x="epoch")
     for axes in panels:
         axes.set_xscale("log")
-        _plain(axes.xaxis, _marks(1, epochs[-1]))
+        mark_plainly(axes.xaxis, round_marks(1, epochs[-1]))
     side = 2.7
     total = len(study.projections) * (side + 0.4) - 0.4
     for k, one in enumerate(study.projections):
@@ -230,21 +221,6 @@ def _projection(axes: Axes, one: Projection) -> None:
     bare(axes)
     words = f"after epoch {one.epoch}" if one.epoch > 1 else "after the first epoch"
     axes.set_title(words, fontsize=9.5, color=INK)
-
-
-def _marks(low: float, high: float) -> list[float]:
-    """Return 1, 2 or 3, and 5 times powers of ten within bounds: few of them on a long axis."""
-    steps = (1, 2, 5) if high / low < 30 else (1, 3) if high / low < 1000 else (1,)
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    marks = [step * 10.0**k for k in range(first, last + 1) for step in steps]
-    return [mark for mark in marks if low <= mark <= high]
-
-
-def _plain(axis: Axis, ticks: Sequence[float]) -> None:
-    """Mark a logarithmic axis at given numbers, written plainly."""
-    axis.set_major_locator(FixedLocator(list(ticks)))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.3g}"))
 
 
 def _pixels(value: float) -> str:

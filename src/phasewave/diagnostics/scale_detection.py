@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -63,7 +64,7 @@ class ScaleDetection:
 
     def counts(self) -> tuple[int, int, int]:
         """Numbers of close, of far and of all pairs of pixels; 180846, 296178 and 523776 by default."""
-        _, pairs, close, far = self._offsets()
+        _, pairs, close, far = self.offsets()
         return int(pairs[close].sum()), int(pairs[far].sum()), int(pairs.sum())
 
     def sample(self, n_samples: int, *, seed: int = 0, balanced: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,7 +96,7 @@ class ScaleDetection:
         """
         n = integer("n_samples", n_samples, minimum=0)
         generator = torch.Generator().manual_seed(integer("seed", seed, minimum=0))
-        offsets, pairs, close, far = self._offsets()
+        offsets, pairs, close, far = self.offsets()
         weight = pairs.double() * (close | far)
         if balanced:
             for members in (close, far):
@@ -114,14 +115,73 @@ class ScaleDetection:
         images[sample, 0, second[:, 0], second[:, 1]] = 1
         return images, close[drawn].long()
 
-    def _offsets(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Offsets ``(m, 2)`` of half the plane; how many pairs have each; which are close; which are far."""
+    def offsets(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """List what may lie between two pixels, of ``p - q`` and ``q - p`` the one.
+
+        Returns
+        -------
+        tuple of torch.Tensor (m, 2), (m,), (m,), (m,)
+            Offsets ``q - p``; how many pairs have each; which are close; which are far.
+        """
         line = torch.arange(-self.size + 1, self.size)
         offsets = torch.cartesian_prod(line, line)
         offsets = offsets[len(offsets) // 2 + 1 :]  # those after (0, 0): of q - p and p - q the one
         pairs = (self.size - offsets.abs()).prod(1)
         distance = offsets.double().norm(dim=1)
         return offsets, pairs, distance < self.scale - self.gap / 2, distance >= self.scale + self.gap / 2
+
+
+def white_distances(images: torch.Tensor) -> torch.Tensor:
+    """Distance of the two white pixels of each image ``(n, 1, H, W)``: ``(n,)``, float64."""
+    where = images[:, 0].nonzero()
+    if len(where) != 2 * len(images):
+        fail("images", "have two white pixels each", f"{len(where)} in {len(images)} images")
+    pixels = where[:, 1:].double().view(-1, 2, 2)
+    return (pixels[:, 1] - pixels[:, 0]).norm(dim=1)
+
+
+def averaging_accuracy(task: ScaleDetection, n_layers: int) -> float:
+    r"""Share of pairs that the energy after averaging tells at the best threshold, both classes of equal weight.
+
+    .. math:: \|x * g_k\|^2 = 2 A(0) + 2 A(q - p), \quad A = g_k * \check g_k, \quad
+        g_k = (3^{-2} 1_{\{-1, 0, 1\}^2})^{*k}
+
+    the energy that `constant_filters` leave of two pixels at ``p`` and ``q``, on a grid without borders, is a
+    function of their offset alone: all pairs are counted, none is drawn.
+
+    Parameters
+    ----------
+    task : ScaleDetection
+    n_layers : int
+        ``k``, at least 1.
+
+    Returns
+    -------
+    float
+        Between 1/2 and 1. Layers that do not reach from one pixel to the other, ``2 k`` along an axis, leave pairs
+        that none can tell.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the number is out of range.
+    """
+    layers = integer("n_layers", n_layers, minimum=1)
+    line = np.ones(1)
+    for _ in range(2 * layers):
+        line = np.convolve(line, np.full(3, 1 / 3))
+    reach = torch.zeros(max(task.size, 2 * layers + 1), dtype=torch.float64)
+    reach[: 2 * layers + 1] = torch.from_numpy(line[2 * layers :].copy())
+    offsets, pairs, close, far = task.offsets()
+    overlap = reach[offsets[:, 0].abs()] * reach[offsets[:, 1].abs()]
+    number = pairs.double()
+    values, place = overlap.unique(return_inverse=True)
+    shares = []
+    for members in (close, far):
+        weight = number * members
+        shares.append(torch.zeros_like(values).index_add_(0, place, weight / weight.sum()))
+    called_far = [torch.cat([share.new_zeros(1), share.cumsum(0)]) for share in shares]
+    return min(1.0, float((1 + called_far[1] - called_far[0]).max() / 2))
 
 
 def constant_filters(n_layers: int, *, n_axes: int = 2) -> nn.Sequential:

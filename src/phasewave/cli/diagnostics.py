@@ -116,7 +116,7 @@ def rotation_command(
     data: OptionalImagesArgument = None,
     out: Annotated[Path, typer.Option(help="The folder to make for the results.")] = Path("rotation"),
     angle: Annotated[
-        float, typer.Option(max=45, help="In degrees, above 0. 1/4, 1/2, 2 and 4 times it too.")
+        float, typer.Option(min=0.1, max=45, help="In degrees. 1/4, 1/2, 2 and 4 times it too.")
     ] = 22.5,
     epochs: TrainedOption = None,
     images: TestedOption = 60,

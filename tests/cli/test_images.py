@@ -1,5 +1,7 @@
 """The commands on images: what they leave, say and refuse, and with which exit code."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from phasewave.cli import image_evaluation
 from phasewave.cli.main import main
 from phasewave.cli.training_progress import TrainingDisplay
 from phasewave.images.generator_file import load_generator
@@ -31,6 +34,7 @@ SMALL = [
     "cpu",
 ]
 EMBEDDED = ["--limit", "110", *SMALL]
+COMPARED = ["--baselines", "--epochs", "2", "--device", "cpu"]
 PICTURES = {"figure.png", "reconstructions.png", "generated.png", "interpolation.png", "dictionary.png"}
 PICTURES |= {"codes.png", "training.png", "progress.png"}
 
@@ -225,21 +229,89 @@ def test_ways_between_images_are_made(capsys, here, trained, pictures):
         first = file["first"][()]
     with Image.open("a/animation.webp") as animation:
         assert animation.n_frames == 46
+        assert animation.size == (2 * 128 + 2, 128)
     users = glyph_images(20, size=16, seed=5).float().numpy()
     assert all(any(np.array_equal(one, user) for user in users) for one in first)
 
 
-def test_a_model_is_measured_beside_baselines(capsys, here, trained):
-    words = ["evaluate", trained, "--baselines", "--epochs", "2", "--out", "a"]
-    code, out, _ = run(capsys, *words)
+def test_corrupt_and_single_pictures_of_the_user(capsys, here, trained, pictures):
+    shutil.copytree(pictures, "mixed")
+    content = (pictures / "00.png").read_bytes()
+    (here / "mixed" / "bad.png").write_bytes(content[: len(content) // 2])
+    code, _, err = run(capsys, "reconstruct", trained, "mixed", "--out", "a")
+    assert (code, "bad.png is corrupt" in err, "--skip-corrupt" in err) == (2, True, True)
+    assert not (here / "a").exists()
+    code, out, _ = run(capsys, "reconstruct", trained, "mixed", "--out", "a", "--skip-corrupt")
     assert code == 0
+    assert out.startswith("skipped ")
+    assert "bad.png" in out.splitlines()[0]
+    assert "20 images: PSNR" in out
+    code, _, err = run(capsys, "interpolate", trained, pictures / "00.png", "--out", "b")
+    assert (code, "holds one image only, and at least 2 are needed" in err) == (2, True)
+    code, _, err = run(capsys, "evaluate", trained, pictures, "--out", "b")
+    assert (code, "hold at least 65 training and 10 test images" in err) == (2, True)
+    assert not (here / "b").exists()
+
+
+def test_a_full_disk_leaves_no_half_file(capsys, here, trained, small_disk):
+    with small_disk():
+        code, _, err = run(capsys, "interpolate", trained, "--out", "a")
+    assert code == 4
+    assert "no space left to write a/" in err
+    files = {path.name for path in (here / "a").iterdir()}
+    assert not any(name.endswith(".part") for name in files)
+    assert json.loads((here / "a" / "run.json").read_text())["status"] == "failed"
+    assert run(capsys, "interpolate", trained, "--out", "a", "--overwrite", "--steps", "2", "--pairs", "1")[0] == 0
+    assert {"animation.gif", "figure.png", "run.json", "samples.h5"} == {p.name for p in (here / "a").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def judged(trained, tmp_path_factory):
+    """What an evaluation beside baselines prints, and its folder."""
+    folder = tmp_path_factory.mktemp("judged") / "a"
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(["images", "evaluate", str(trained), *COMPARED, "--out", str(folder)]) == 0
+    return out.getvalue(), folder
+
+
+def test_a_model_is_measured_beside_baselines(judged):
+    out, folder = judged
     for name in ("sparse dictionary", "ridge from w", "pixel Gaussian", "CNN decoder", "VAE", "real images"):
         assert name in out
-    metrics = json.loads((here / "a" / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text())
     sizes = {name: found["numbers"] for name, found in metrics["models"].items()}
     assert sizes["CNN decoder"] == pytest.approx(sizes["sparse dictionary"], rel=0.3)
     assert metrics["models"]["VAE"]["training"]["epochs"] == 2
     assert metrics["models"]["sparse dictionary"]["reconstructed"]["psnr"] == pytest.approx(
         metrics["model"]["psnr"]
     )
-    assert not list((here / "a").glob("checkpoint*"))
+    assert not list(folder.glob("checkpoint*"))
+
+
+def test_baselines_stopped_by_ctrl_c_end_the_same(capsys, here, trained, judged, monkeypatch):
+    told = []
+    update = image_evaluation._Lines.update
+
+    def press(self, name, state, max_epochs):
+        update(self, name, state, max_epochs)
+        told.append((name, state.epoch))
+        if told.count((name, state.epoch)) == 1 and state.epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    words = ["evaluate", trained, *COMPARED, "--out", "run"]
+    monkeypatch.setattr("sys.argv", ["phasewave", "images", *map(str, words)])
+    with monkeypatch.context() as patch:
+        patch.setattr(image_evaluation._Lines, "update", press)
+        code, out, _ = run(capsys, *words)
+        assert (code, out.rstrip().endswith("--resume")) == (4, True)
+        assert json.loads((here / "run" / "run.json").read_text())["status"] == "interrupted"
+        code, _, err = run(capsys, *words, "--seed", "1", "--resume")
+        assert (code, "was made with other settings: seed was 0, now 1" in err) == (2, True)
+        code, _, err = run(capsys, *words)
+        assert (code, "--resume" in err) == (2, True)
+        assert run(capsys, *words, "--resume")[0] == 4
+    assert told == [("CNN decoder", 1), ("CNN decoder", 2), ("VAE", 1)]
+    assert run(capsys, *words, "--resume")[0] == 0
+    assert not list((here / "run").glob("checkpoint*"))
+    one, other = (json.loads((folder / "metrics.json").read_text()) for folder in (here / "run", judged[1]))
+    assert one == other

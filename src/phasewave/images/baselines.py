@@ -17,6 +17,7 @@ from phasewave.images.pixel_gaussian import PixelGaussian
 from phasewave.images.variational import VariationalAutoencoder
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.distributed import Ranks
+from phasewave.runs.fingerprint import byte_sum
 from phasewave.runs.network_training import train_network
 from phasewave.runs.trainable import TrainableNetwork, n_parameters
 from phasewave.runs.training_records import TrainingEnd, TrainingProgress, TrainingSettings
@@ -160,7 +161,7 @@ def _kept_codes(
 ) -> dict[str, Any]:
     """Return the codes of images; those of the file, if it is there: made anew, they may differ in a last bit."""
     encoder = generator.encoder_.state_dict().values()
-    settings = {"images": [_byte_sum(train), _byte_sum(validation)], "encoder": sum(map(_byte_sum, encoder))}
+    settings = {"images": [byte_sum(train), byte_sum(validation)], "encoder": sum(map(byte_sum, encoder))}
     path = None if folder is None else folder / CHECKPOINTS[_CODES]
     if path is not None and path.exists():
         return load_checkpoint(path, settings=settings)
@@ -168,11 +169,6 @@ def _kept_codes(
     if path is not None:
         save_checkpoint(path, found, settings=settings)
     return found
-
-
-def _byte_sum(values: torch.Tensor) -> int:
-    """Return the sum of the bytes of a tensor: the same in whatever order it is taken."""
-    return int(values.detach().contiguous().reshape(-1).view(torch.uint8).sum(dtype=torch.int64))
 
 
 def _ridge(generator: ImageGenerator) -> Model:

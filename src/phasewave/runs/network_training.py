@@ -15,6 +15,7 @@ import torch
 from phasewave.checks import fail, integer
 from phasewave.runs.checkpoint import differences, load_checkpoint, save_checkpoint
 from phasewave.runs.distributed import Ranks
+from phasewave.runs.fingerprint import byte_sum
 from phasewave.runs.shared_batches import BatchNoise, SharedStep
 from phasewave.runs.trainable import TrainableNetwork, n_parameters
 from phasewave.runs.training_records import TrainingEnd, TrainingProgress, TrainingResult, TrainingSettings
@@ -319,5 +320,4 @@ def _moved(state: Any, device: torch.device | str) -> Any:
 
 def _fingerprint(part: torch.Tensor) -> list[Any]:
     """Return what tells one tensor of data from another."""
-    total = float(part.sum(dtype=torch.float64))
-    return [list(part.shape), str(part.dtype), total, float(part[0].sum(dtype=torch.float64))]
+    return [list(part.shape), str(part.dtype), byte_sum(part), byte_sum(part[0])]

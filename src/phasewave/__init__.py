@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from phasewave.diagnostics.collapse import neural_collapse
     from phasewave.diagnostics.deformation import deformation_stability
     from phasewave.diagnostics.diffeomorphisms import Diffeomorphisms
+    from phasewave.diagnostics.rotation import rotation_stability
+    from phasewave.diagnostics.scale_detection import ScaleDetection
     from phasewave.diagnostics.splines import AffineSpline
     from phasewave.diagnostics.support import local_support
     from phasewave.images.decoder import SparseDecoder
@@ -119,6 +121,7 @@ __all__ = [
     "RectifierMoments",
     "RotoTranslationScattering2D",
     "Scattering2D",
+    "ScaleDetection",
     "ScatteringCalculator",
     "ScatteringClassifier",
     "ScatteringCovariances",
@@ -145,6 +148,7 @@ __all__ = [
     "read_dataset",
     "read_field",
     "read_images",
+    "rotation_stability",
     "save_classifier",
     "save_generator",
     "save_model",
@@ -169,6 +173,8 @@ _MODULES = {
     "diagnostics.collapse": ("neural_collapse",),
     "diagnostics.deformation": ("deformation_stability",),
     "diagnostics.diffeomorphisms": ("Diffeomorphisms",),
+    "diagnostics.rotation": ("rotation_stability",),
+    "diagnostics.scale_detection": ("ScaleDetection",),
     "diagnostics.splines": ("AffineSpline",),
     "diagnostics.support": ("local_support",),
     "images.decoder": ("SparseDecoder",),

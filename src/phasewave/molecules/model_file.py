@@ -76,7 +76,7 @@ def load_model(path: str | os.PathLike[str]) -> EnergyModel:
         raise ValueError(f"{os.fspath(path)} is no model: it holds no {_FORMAT}")
     features = _unpack_features(state["features"], state["features_state"])
     regressor = restore_regressor(state["regressor"], state["regressor_state"])
-    model = EnergyModel(features, regressor, state["pooling"])
+    model = EnergyModel(features, regressor, state.get("pooling", "sum"))  # older files hold sums alone
     model.features_, model.regressor_ = features, regressor
     model.baseline_ = CompositionBaseline.from_state({}, state["baseline"])
     model.training_ = state["training"]

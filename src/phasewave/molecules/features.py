@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -15,10 +14,11 @@ from torch import Tensor
 
 from phasewave.checks import choice, fail, integer
 from phasewave.molecules.columns import ScatteringColumn
+from phasewave.molecules.compiling import one_blas_thread
 from phasewave.molecules.density import charges
-from phasewave.molecules.first_order import ArrangedMolecule, first_order
+from phasewave.molecules.first_order import ArrangedMolecule
+from phasewave.molecules.orders import scattering_of
 from phasewave.molecules.plan import ScatteringPlan
-from phasewave.molecules.second_order import blurred, blurred_again, second_order
 from phasewave.molecules.structures import Molecules, as_molecules
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         Convergence knob: the cube root of the volume of a node of the lattice, in units of the width of the
         Gaussians on it, within the molecule.
     tile : int
-        Points in flight, times channels, which bounds the memory; the default suits a CPU, a GPU wants 10 times
-        more.
+        Points in flight, times channels, which bounds the memory of gradients, of float64 and of a GPU, which
+        wants 10 times more than the default; float32 on a CPU works plane by plane.
     max_points : int
         Most nodes that a molecule may need over all lattices.
     dtype : {"float32", "float64"}
@@ -73,6 +73,9 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
 
     Notes
     -----
+    In float32 on a CPU, without gradients, orders 1 and 2 are compiled when they are first used, which takes some
+    seconds once, and work on PyTorch's threads; else they are PyTorch's.
+
     Units: charges in e, lengths in Angstrom; a column of power q is in (e/A^3)^q A^3. Molecules are worked one by
     one: the features of one do not depend on the others of a batch. The modulus of degree l >= 1 is smoothed to
     :math:`(U_l^2 + \epsilon_l\, U_0^2)^{1/2}`, ``U_0`` the same path of degree 0 and
@@ -212,12 +215,13 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         plan = self.plan
         positions = molecules.positions
         all_charges = plan.unit * charges(molecules.numbers, plan.charge_table, plan.channels).to(positions)
-        bounds = molecules.offsets.tolist()
+        bounds, numbers = molecules.offsets.tolist(), molecules.numbers.cpu()
         rows = []
-        with torch.set_grad_enabled(torch.is_grad_enabled() and positions.requires_grad):
+        tracked = torch.is_grad_enabled() and positions.requires_grad
+        with torch.set_grad_enabled(tracked), one_blas_thread():
             for i in range(len(molecules)):
                 atoms = slice(bounds[i], bounds[i + 1])
-                molecule = ArrangedMolecule.arrange(all_charges[:, atoms], positions[atoms])
+                molecule = ArrangedMolecule.arrange(numbers[atoms], all_charges[:, atoms], positions[atoms])
                 n_points = plan.n_points(molecule.extents)
                 if n_points > self.max_points:
                     sizes = ", ".join(f"{high - low:.1f}" for low, high in molecule.extents)
@@ -226,55 +230,10 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
                         f"atoms ({sizes} Angstrom), got {self.max_points}: raise it, or take a larger "
                         "`step` or `sigma`"
                     )
-                rows.append(self._features(plan, molecule))
+                rows.append(scattering_of(molecule, plan, tile=self.tile))
         if not rows:
             return positions.new_zeros(0, len(plan.columns))
         return torch.stack(rows)
-
-    def _features(self, plan: ScatteringPlan, molecule: ArrangedMolecule) -> Tensor:
-        settings: dict[str, Any] = {"powers": plan.powers, "tile": self.tile}
-        like, extents = molecule.positions, molecule.extents
-        groups = plan.density_groups(like.dtype, like.device)
-        zero, _ = first_order(molecule, plan.density_lattice(extents), plan.blur, groups, keep=None, **settings)
-        parts = [zero[0]]  # (channel, power)
-        one, moduli = [], []
-        for j in range(plan.n_scales if plan.max_order else 0):
-            source_of_order_2 = plan.max_order > 1 and j + 1 < plan.n_scales and plan.max_degree > 0
-            keep = plan.second_order_rows if source_of_order_2 else None
-            groups, lattice = plan.wavelet_groups(j, like.dtype, like.device), plan.lattice(extents, j)
-            sums, kept = first_order(molecule, lattice, plan.width(j), groups, keep=keep, **settings)
-            one.append(sums)
-            moduli.append((kept, lattice))
-        if one:
-            parts.append(torch.stack(one).permute(2, 0, 1, 3))  # channel, scale, degree, power
-        two = []
-        chosen = replace(molecule, charges=molecule.charges[plan.second_order_rows])
-        for j in range(plan.n_scales - 1 if plan.max_order > 1 else 0):
-            (source, lattice), done = moduli[j], 0.0
-            fields = None
-            for j2 in range(j + 1, plan.n_scales):
-                bridge, blur = plan.bridge_lattice(extents, j, j2), plan.bridge_blur(j2)
-                if source is not None:
-                    take = blurred if fields is None else blurred_again
-                    fields = source = take(source, lattice, bridge, math.sqrt(blur**2 - done**2))
-                    lattice, done = bridge, blur
-                sums = second_order(
-                    fields,
-                    bridge,
-                    plan.lattice2(extents, j, j2),
-                    plan.bridge_width(j2),
-                    plan.contractions(j2, like.dtype, like.device),
-                    molecule=chosen,
-                    total_width=plan.width2(j, j2),
-                    smoothing=plan.smoothing2(j, j2),
-                    **settings,
-                )
-                two.append(sums)
-        if two:
-            parts.append(torch.stack(two).permute(2, 0, 1, 3))
-        scaled = torch.cat([part.flatten() for part in parts])
-        units = scaled.new_tensor([plan.unit**-q for q in plan.powers])
-        return (scaled.view(-1, len(units)) * units).flatten().to(like.dtype)
 
 
 @lru_cache(maxsize=32)

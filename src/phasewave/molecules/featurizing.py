@@ -207,7 +207,8 @@ def check_molecules(features: SolidScattering, molecules: Molecules) -> None:
     spans = np.maximum.reduceat(positions, offsets[:-1]) - np.minimum.reduceat(positions, offsets[:-1])
     for i in np.argsort(-(spans + 1.0).prod(1), kind="stable").tolist():
         atoms = slice(offsets[i], offsets[i + 1])
-        arranged = ArrangedMolecule.arrange(table[:, molecules.numbers[atoms]], molecules.positions[atoms])
+        numbers = molecules.numbers[atoms]
+        arranged = ArrangedMolecule.arrange(numbers, table[:, numbers], molecules.positions[atoms])
         n_points = plan.n_points(arranged.extents)
         if n_points > features.max_points:
             raise ValueError(

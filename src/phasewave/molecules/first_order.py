@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from phasewave.core.recompute import recomputed
+from phasewave.molecules.blurring import blurred
 from phasewave.molecules.harmonic_fields import HarmonicGroup, gaussian_powers, gaussian_reach, squared_moduli
 from phasewave.molecules.lattice import Extents, Lattice
 from phasewave.molecules.power_sums import power_sums
@@ -16,7 +17,7 @@ from phasewave.molecules.power_sums import power_sums
 
 @dataclass(frozen=True)
 class ArrangedMolecule:
-    """One molecule about its centroid, longest axis in the middle, atoms sorted along it.
+    """One molecule about its centroid, longest axis in the middle, atoms sorted by element and along it.
 
     Attributes
     ----------
@@ -24,40 +25,75 @@ class ArrangedMolecule:
         ``(n_channels, n_atoms)``.
     positions : torch.Tensor
         ``(n_atoms, 3)``.
+    present : tuple of int
+        Atomic numbers of the elements present, ascending.
+    elements : list of int
+        The place of each atom's element among those; ascending.
     along : list of float
-        The positions along the axis in the middle, ascending.
+        The positions along the axis in the middle.
     extents : three pairs of float
         Lowest and highest coordinate along each axis.
     """
 
     charges: Tensor
     positions: Tensor
+    present: tuple[int, ...]
+    elements: list[int]
     along: list[float]
     extents: Extents
 
     @staticmethod
-    def arrange(charges: Tensor, positions: Tensor) -> ArrangedMolecule:
+    def arrange(numbers: Tensor, charges: Tensor, positions: Tensor) -> ArrangedMolecule:
         """Centre, turn and sort one molecule; the centroid takes part in the gradient.
 
         Thus the lattice moves with the molecule: features do not change, and forces add up to zero, to rounding.
         """
         centred = positions - positions.mean(0)
-        fixed = centred.detach().double().cpu()
-        low, high = fixed.amin(0), fixed.amax(0)
-        second, longest, shortest = (high - low).argsort(descending=True)[[1, 0, 2]].tolist()
+        fixed = centred.detach().double().cpu().numpy()
+        low, high = fixed.min(0), fixed.max(0)
+        longest, second, shortest = (low - high).argsort(kind="stable").tolist()
         axes = [second, longest, shortest]
-        order = fixed[:, longest].argsort()
-        centred = centred[:, axes][order.to(positions.device)]
+        present, elements = np.unique(numbers.cpu().numpy(), return_inverse=True)
+        order = np.lexsort((fixed[:, longest], elements))
+        moved = torch.from_numpy(order).to(positions.device)
         x, y, z = ((float(low[i]), float(high[i])) for i in axes)
-        charges = charges[:, order.to(charges.device)]
-        return ArrangedMolecule(charges, centred, fixed[order, longest].tolist(), (x, y, z))
+        return ArrangedMolecule(
+            charges[:, moved],
+            centred[:, axes][moved],
+            tuple(present.tolist()),
+            elements[order].tolist(),
+            fixed[order, longest].tolist(),
+            (x, y, z),
+        )
 
     def gaussians(self, lattice: Lattice, width: float, n_powers: int) -> tuple[Tensor, Tensor, Tensor]:
         """`gaussian_powers` of the atoms on each axis, ``(n_lattices, n_atoms, n_powers, n_nodes)``."""
-        nodes = torch.cat(lattice.nodes, 1).to(self.positions)[:, None]
+        nodes = torch.cat([axis.nodes for axis in lattice.axes], 1).to(self.positions)[:, None]
         centres = torch.cat([self.positions[:, i : i + 1].expand(-1, n) for i, n in enumerate(lattice.shape)], 1)
         x, y, z = gaussian_powers((nodes - centres) / width, n_powers).split(lattice.shape, -1)
         return x, y, z
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """What of order 1 goes on to order 2.
+
+    Attributes
+    ----------
+    channels : list of int
+        Those whose moduli are taken.
+    kernels : tuple of three torch.Tensor
+        By which they are blurred along x, y and z, see `phasewave.molecules.blurring.blur_kernels`.
+    """
+
+    channels: list[int]
+    kernels: tuple[Tensor, Tensor, Tensor]
+
+    def fields(self, moduli: Tensor) -> Tensor:
+        """Blur moduli, ``(n_lattices, channels, degrees, n_y, n_z, n_x)``, see `first_order` for the result."""
+        x, y, z = self.kernels
+        found = blurred(moduli.flatten(1, 2), (y, z, x))
+        return found.view(*moduli.shape[1:3], *found.shape[1:]).permute(1, 0, 4, 3, 2).contiguous()
 
 
 def first_order(
@@ -68,9 +104,9 @@ def first_order(
     *,
     powers: tuple[float, ...],
     tile: int,
-    keep: slice | list[int] | None,
+    bridge: Bridge | None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Integrate powers of the moduli, and keep those of some channels for order 2.
+    """Integrate powers of the moduli, and blur those of some channels for order 2.
 
     Parameters
     ----------
@@ -87,15 +123,15 @@ def first_order(
     tile : int
         Points in flight: the lattice is cut across the middle axis into slabs of about so many nodes, times
         channels.
-    keep : slice, list of int or None
-        The channels whose moduli to return; None for none.
+    bridge : Bridge or None
+        Which moduli are blurred, and how; None for none.
 
     Returns
     -------
     sums : torch.Tensor
         float64 ``(n_degrees, n_channels, n_powers)``.
-    moduli : torch.Tensor or None
-        ``(n_lattices, n_kept, n_x, n_degrees - 1, n_y, n_z)``, without degree 0.
+    fields : torch.Tensor or None
+        The blurred moduli ``(n_degrees - 1, channels, N_x, N_z, N_y)``, without degree 0.
 
     Notes
     -----
@@ -111,11 +147,11 @@ def first_order(
     depth = max(1, tile // (n_lattices * n_channels * n_x * n_z))
     integrals, kept = [], []
     reach = width * gaussian_reach(positions.dtype)
-    lows, highs = (ends.tolist() for ends in torch.aminmax(lattice.nodes[1], dim=0))
+    lows, highs = (ends.tolist() for ends in torch.aminmax(lattice.axes[1].nodes, dim=0))
     for start in range(0, n_y, depth):
         stop = min(start + depth, n_y)
         low, high = lows[start] - reach, highs[stop - 1] + reach
-        near = slice(bisect_left(molecule.along, low), bisect_right(molecule.along, high))
+        near = [a for a, along in enumerate(molecule.along) if low <= along <= high]
         weight = (y_weights[:, start:stop, None] * z_weights[:, None]).flatten(1)
 
         def work(x: Tensor, y: Tensor, z: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,9 +160,12 @@ def first_order(
 
         sums, moduli = recomputed(work, rows[:, :, :, near], y[:, near, :, start:stop], z[:, near], weight)
         integrals.append(sums)
-        if keep is not None:
+        if bridge is not None:
             whole = moduli.view(n_lattices, n_channels, n_x, n_degrees, stop - start, n_z)
-            kept.append(whole[:, keep, :, 1:])
+            kept.append(whole[:, bridge.channels, :, 1:].permute(0, 1, 3, 4, 5, 2))
     total = torch.stack(integrals).double().sum(0).view(len(powers), n_lattices, n_channels, n_x, n_degrees)
     total = torch.einsum("qhcxd,hx->dcq", total, x_weights.double())
-    return total, torch.cat(kept, 4) if kept else None
+    if bridge is None:
+        return total, None
+    moduli = torch.cat(kept, 3)  # h, channel, degree, y, z, x
+    return total, bridge.fields(moduli)

@@ -24,32 +24,52 @@ CUBIC_REACH = 4.6
 _INSIDE = 0.3  # nodes by which an atom may stand outside the box; so flat molecules are not at a jump of the box
 
 
-@dataclass(frozen=True)
-class Lattice:
-    """One or two cubic lattices of equal shape around a molecule: nodes and weights axis by axis.
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """The nodes along one axis; the same axis is one object, by which tables of it are kept.
 
     Attributes
     ----------
-    nodes : tuple of three torch.Tensor
-        float64 ``(n_lattices, n)``, coordinates along each axis, in the unit of length.
-    weights : tuple of three torch.Tensor
-        float64 ``(n_lattices, n)``, of the quadrature along each axis: an integral is a sum, over the nodes of all
-        lattices, of values times the three weights.
+    nodes : torch.Tensor
+        float64 ``(n_lattices, n)``, coordinates in the unit of length.
+    weights : torch.Tensor
+        float64 ``(n_lattices, n)``, of the quadrature.
     """
 
-    nodes: tuple[Tensor, Tensor, Tensor]
-    weights: tuple[Tensor, Tensor, Tensor]
+    nodes: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """One or two cubic lattices of equal shape around a molecule.
+
+    An integral is a sum, over the nodes of all lattices, of values times the weights of the three axes.
+
+    Attributes
+    ----------
+    axes : tuple of three Axis
+    """
+
+    axes: tuple[Axis, Axis, Axis]
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Number of nodes along each axis, of one lattice."""
-        x, y, z = (nodes.shape[1] for nodes in self.nodes)
+        x, y, z = (axis.nodes.shape[1] for axis in self.axes)
         return x, y, z
 
     def weights_like(self, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The weights, of another tensor's dtype and device."""
-        x, y, z = torch.cat(self.weights, 1).to(other).split(self.shape, 1)
+        """The weights, of another tensor's dtype and device; not to be written."""
+        x, y, z = (axis_weights(axis, other.dtype, other.device) for axis in self.axes)
         return x, y, z
+
+
+@lru_cache(maxsize=8192)
+@torch.inference_mode(False)
+def axis_weights(axis: Axis, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The weights of an axis, of a dtype and device; not to be written."""
+    return axis.weights.to(device, dtype)
 
 
 @dataclass(frozen=True)
@@ -91,19 +111,18 @@ class LatticeRule:
             The width ``s``, in the unit of length.
         """
         boxes = _boxes(extents, self.period * width)
-        (x, u), (y, v), (z, w) = (_axis(a, b, self.period, width) for a, b in boxes)
-        return Lattice((x, y, z), (u / 2, v, w))
+        x, y, z = (
+            _axis(low, high, self.period, width, share)
+            for (low, high), share in zip(boxes, (0.5, 1.0, 1.0), strict=True)
+        )
+        return Lattice((x, y, z))
 
     def cubic(self, extents: Extents, width: float) -> Lattice:
         """A simple cubic lattice of constant period ``step``, to ``CUBIC_REACH`` widths outside the atoms."""
         margin = math.ceil(CUBIC_REACH / self.step)
         unit = self.step * width
-        x, y, z = (
-            unit * torch.arange(a - margin, b + margin + 1, dtype=torch.float64)[None]
-            for a, b in _boxes(extents, unit)
-        )
-        one, two, three = (torch.full_like(nodes, unit) for nodes in (x, y, z))
-        return Lattice((x, y, z), (one, two, three))
+        x, y, z = (_even_axis(low - margin, high + margin, unit) for low, high in _boxes(extents, unit))
+        return Lattice((x, y, z))
 
 
 def _boxes(extents: Extents, unit: float) -> Boxes:
@@ -131,11 +150,18 @@ def _margin(period: float) -> int:
 
 @lru_cache(maxsize=8192)
 @torch.inference_mode(False)
-def _axis(a: int, b: int, period: float, width: float) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of both halves of an axis whose atoms lie in ``[a, b]`` periods; not to be written."""
+def _axis(a: int, b: int, period: float, width: float, share: float) -> Axis:
+    """Both halves of an axis whose atoms lie in ``[a, b]`` periods, the weights times ``share``."""
     margin = _margin(period)
     t = torch.arange(a - margin, b + margin + 1, dtype=torch.float64) + torch.tensor([[0.25], [-0.25]])
     above, above_slope = _stretch(t - b, period)
     below, below_slope = _stretch(a - t, period)
     unit = period * width
-    return unit * (t + above - below), unit * (1 + above_slope + below_slope)
+    return Axis(unit * (t + above - below), share * unit * (1 + above_slope + below_slope))
+
+
+@lru_cache(maxsize=8192)
+@torch.inference_mode(False)
+def _even_axis(first: int, last: int, unit: float) -> Axis:
+    nodes = unit * torch.arange(first, last + 1, dtype=torch.float64)[None]
+    return Axis(nodes, torch.full_like(nodes, unit))

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from phasewave.checks import fail, integer
 from phasewave.core.solid import SolidHarmonicWavelets
 from phasewave.molecules.columns import ScatteringColumn, scattering_columns
+from phasewave.molecules.compiled_first_order import HarmonicTables
+from phasewave.molecules.compiled_second_order import contraction_table
 from phasewave.molecules.density import charge_table
 from phasewave.molecules.harmonic_fields import HarmonicGroup, harmonic_groups, smoothing
 from phasewave.molecules.lattice import Extents, Lattice, LatticeRule
+from phasewave.molecules.mixing import Mixing, mixing
 from phasewave.molecules.second_order import Contraction, contractions
 
 # Steps of the lattices, in units of the one chosen, so that errors are alike: those of paths of a narrower first
@@ -82,10 +86,8 @@ class ScatteringPlan:
         )
 
     @cached_property
-    def second_order_rows(self) -> slice | list[int]:
-        """Where the channels of order 2 are among all; a slice, which copies nothing, if they are all."""
-        if self.second_order_channels == self.channels:
-            return slice(None)
+    def second_order_rows(self) -> list[int]:
+        """Where the channels of order 2 are among all."""
         return [self.channels.index(name) for name in self.second_order_channels]
 
     def width(self, scale: int) -> float:
@@ -153,13 +155,25 @@ class ScatteringPlan:
         )  # in units of the blurred width
         return LatticeRule(step).cubic(extents, blurred)
 
-    def density_groups(self, dtype: torch.dtype, device: torch.device) -> tuple[HarmonicGroup, ...]:
-        """The density's Gaussian, as a harmonic of degree 0."""
-        return _groups(SolidHarmonicWavelets(0, self.blur), 0, 0.0, dtype, device)
+    def harmonic_groups(
+        self, scale: int | None, dtype: torch.dtype, device: torch.device
+    ) -> tuple[HarmonicGroup, ...]:
+        """The wavelets of one scale, blurred by the density's Gaussian; for None that Gaussian itself."""
+        wavelets, scale, blur = self._blurred_wavelets(scale)
+        return _groups(wavelets, scale, blur, dtype, device)
 
-    def wavelet_groups(self, scale: int, dtype: torch.dtype, device: torch.device) -> tuple[HarmonicGroup, ...]:
-        """The wavelets of one scale, blurred by the density's Gaussian."""
-        return _groups(self.wavelets, scale, self.blur, dtype, device)
+    def harmonic_tables(self, scale: int | None) -> HarmonicTables:
+        """The same for `phasewave.molecules.compiled_first_order`."""
+        return _tables(*self._blurred_wavelets(scale))
+
+    def _blurred_wavelets(self, scale: int | None) -> tuple[SolidHarmonicWavelets, int, float]:
+        return (
+            (SolidHarmonicWavelets(0, self.blur), 0, 0.0) if scale is None else (self.wavelets, scale, self.blur)
+        )
+
+    def mixing(self, elements: tuple[int, ...]) -> Mixing:
+        """How the channels' fields add up in a molecule of these elements, ascending."""
+        return _mixing(self.channels, elements)
 
     def smoothing2(self, scale: int, scale2: int) -> tuple[float, ...]:
         """How much of the squared modulus of degree 0 smooths those of other degrees, in order 2."""
@@ -168,6 +182,10 @@ class ScatteringPlan:
     def contractions(self, scale2: int, dtype: torch.dtype, device: torch.device) -> tuple[Contraction, ...]:
         """The wavelets of one scale, as they are applied on the bridge."""
         return _contractions(self.wavelets, scale2, self.bridge_width(scale2), dtype, device)
+
+    def contraction_table(self, scale2: int) -> np.ndarray:
+        """The same for `phasewave.molecules.compiled_second_order`."""
+        return _contraction_table(self.wavelets, scale2, self.bridge_width(scale2))
 
 
 @lru_cache(maxsize=256)
@@ -179,6 +197,21 @@ def _groups(
         HarmonicGroup(group.x_powers, *(t.to(device, dtype) for t in (group.coefficients, group.squares)))
         for group in harmonic_groups(wavelets, scale, blur)
     )
+
+
+@lru_cache(maxsize=256)
+def _contraction_table(wavelets: SolidHarmonicWavelets, scale: int, width: float) -> np.ndarray:
+    return contraction_table(_contractions(wavelets, scale, width, torch.float32, torch.device("cpu")))
+
+
+@lru_cache(maxsize=256)
+def _tables(wavelets: SolidHarmonicWavelets, scale: int, blur: float) -> HarmonicTables:
+    return HarmonicTables.of(harmonic_groups(wavelets, scale, blur))
+
+
+@lru_cache(maxsize=1024)
+def _mixing(channels: tuple[str, ...], elements: tuple[int, ...]) -> Mixing:
+    return mixing(charge_table(channels)[:, list(elements)])
 
 
 @lru_cache(maxsize=256)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from phasewave.core.recompute import recomputed
+from phasewave.molecules.blurring import axis_kernel
 from phasewave.molecules.first_order import ArrangedMolecule
-from phasewave.molecules.harmonic_fields import FLOOR, gaussian_powers
+from phasewave.molecules.harmonic_fields import FLOOR
 from phasewave.molecules.lattice import Lattice
 from phasewave.molecules.power_sums import power_sums
 
@@ -52,66 +52,6 @@ def contractions(polynomials: Tensor) -> tuple[Contraction, ...]:
         coefficients = torch.stack([own[:, i, j, k] for i, j, k in monomials], 1)
         steps.append(Contraction(l, torch.tensor([i for i, _, _ in monomials]), coefficients))
     return tuple(steps)
-
-
-def blurred(moduli: Tensor, source: Lattice, target: Lattice, width: float) -> Tensor:
-    """Convolve what `first_order` keeps with a normalised Gaussian, from its lattice to a bridge.
-
-    Parameters
-    ----------
-    moduli : torch.Tensor
-        ``(n_lattices, n_channels, n_x, n_degrees, n_y, n_z)``.
-    source, target : Lattice
-        Where they are, and the bridge.
-    width : float
-        Width of the Gaussian, in the unit of the nodes.
-
-    Returns
-    -------
-    torch.Tensor
-        ``(n_degrees, n_channels, N_x, N_z, N_y)``.
-    """
-    n_channels, n_x, n_degrees, n_y, n_z = moduli.shape[1:]
-    to_x, to_y, to_z = target.shape
-    total: Tensor | None = None
-    for fields, x, y, z in zip(moduli, *_blurs(source, target, width, moduli), strict=True):
-        planes = (fields.reshape(-1, n_z) @ z).view(-1, n_y, to_z).transpose(1, 2)
-        planes = planes.bmm(y.expand(len(planes), -1, -1)).view(n_channels, n_x, n_degrees * to_z * to_y)
-        kernel = x.T.expand(n_channels, -1, -1)
-        total = kernel.bmm(planes) if total is None else torch.baddbmm(total, kernel, planes)
-    if total is None:
-        raise ValueError("`source` must have a lattice")
-    return total.view(n_channels, to_x, n_degrees, to_z, to_y).permute(2, 0, 1, 3, 4).contiguous()
-
-
-def blurred_again(fields: Tensor, source: Lattice, target: Lattice, width: float) -> Tensor:
-    """Convolve fields on a bridge with a normalised Gaussian, to another bridge; see `blurred`.
-
-    Parameters
-    ----------
-    fields : torch.Tensor
-        ``(n_degrees, n_channels, n_x, n_z, n_y)``.
-    source, target : Lattice
-        Both bridges.
-    width : float
-        Width of the Gaussian, in the unit of the nodes.
-
-    Returns
-    -------
-    torch.Tensor
-        ``(n_degrees, n_channels, N_x, N_z, N_y)``.
-    """
-    n_degrees, n_channels, n_x, n_z, n_y = fields.shape
-    to_x, to_y, to_z = target.shape
-    (x,), (y,), (z,) = _blurs(source, target, width, fields)
-    planes = (fields.view(-1, n_y) @ y).view(-1, n_z, to_y)
-    planes = z.T.expand(len(planes), -1, -1).bmm(planes).view(-1, n_x, to_z * to_y)
-    return x.T.expand(len(planes), -1, -1).bmm(planes).view(n_degrees, n_channels, to_x, to_z, to_y)
-
-
-def _blurs(source: Lattice, target: Lattice, width: float, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    x, y, z = (kernel[:, 0] for kernel in _kernels(source, target, width, 1, like))
-    return x / ((2 * torch.pi) ** 1.5 * width**3), y, z
 
 
 def second_order(
@@ -171,7 +111,10 @@ def second_order(
     arguments: list[Tensor] = [a_x.flatten(1, 2), a_z[:, :, 0]]
     y = None
     if fields is not None:
-        x, y, z = _kernels(source, target, width, n_degrees, fields)
+        x, y, z = (
+            axis_kernel(start, end, width, n_degrees, fields.dtype, fields.device)
+            for start, end in zip(source.axes, target.axes, strict=True)
+        )
         arguments += [fields, z.transpose(2, 3)]
         arguments += [x[:, step.x_powers].transpose(2, 3).flatten(0, 1) for step in steps]
     x_weights, y_weights, z_weights = target.weights_like(charges)
@@ -198,25 +141,6 @@ def second_order(
         integrals.append(recomputed(work, weight, a_y[:, :, 0, part], y_part, *arguments))
     total = torch.stack(integrals).double().sum(0).view(len(powers), n_lattices, n_degrees, n_channels, n_x)
     return torch.einsum("qhdcx,hx->dcq", total, x_weights.double())
-
-
-def _kernels(source: Lattice, target: Lattice, width: float, n_powers: int, like: Tensor) -> list[Tensor]:
-    """The wavelets axis by axis, ``(n_lattices, power, n_source, n_target)``, with the weights of the source.
-
-    Either has one lattice.
-    """
-    pairs = list(zip(source.shape, target.shape, strict=True))
-    offsets = [
-        (ends[:, None] - starts[:, :, None]).flatten(1)
-        for starts, ends in zip(source.nodes, target.nodes, strict=True)
-    ]
-    tables = gaussian_powers((torch.cat(offsets, 1) / width).to(like), n_powers)
-    return [
-        table.view(-1, n_powers, *pair) * weights[:, None, :, None]
-        for table, pair, weights in zip(
-            tables.split([math.prod(pair) for pair in pairs], -1), pairs, source.weights_like(like), strict=True
-        )
-    ]
 
 
 def _squared_modulus(field: Tensor, x: Tensor, y: Tensor, z: Tensor, step: Contraction) -> Tensor:

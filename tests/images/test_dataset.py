@@ -196,3 +196,11 @@ def test_a_damaged_file_is_noticed(tmp_path):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(ValueError, match=r"a.h5 is not a readable file of images, or is truncated"):
         read_image_file(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [("/home/me/data/faces", "faces"), ("faces.zip", "faces.zip"), ("embedded glyphs", "embedded glyphs")],
+)
+def test_figures_name_the_source_without_its_folder(source, title):
+    assert ImageSet(torch.zeros(1, 1, 16, 16, dtype=torch.uint8), source=source).title == title

@@ -101,7 +101,7 @@ def deformation_command(
         metrics |= {"n_deformed": len(test), **study.record()}
         run.write(metrics, found)
         folded = 1 - study.stability["identity"][-1].one_to_one
-        note = f"{len(test):,} test images of {found.source}; cutoff {cutoff}; of the strongest deformations "
+        note = f"{len(test):,} test images of {found.title}; cutoff {cutoff}; of the strongest deformations "
         draw_deformation(run.figure, study, note=f"{note}{folded:.0%} fold somewhere")
         rows: list[list[Cell]] = []
         for name, ones in study.stability.items():
@@ -143,7 +143,7 @@ def rotation_command(
         test = tested_images(found, images, run)
         study = rotation_study(representations, test, angle=math.radians(angle), seed=seed, told=run.measuring)
         run.write({**metrics, "n_turned": len(test), **study.record()}, found)
-        draw_rotation(run.figure, study, note=f"{len(test):,} test images of {found.source}, within a disc")
+        draw_rotation(run.figure, study, note=f"{len(test):,} test images of {found.title}, within a disc")
         rows: list[list[Cell]] = []
         for name, ones in study.plane.items():
             one, other = ones[study.reference], study.sphere[name][study.reference]
@@ -218,7 +218,7 @@ def collapse_command(
         with run.counting("epochs") as update:
             study = collapse_study(sets.train, sets.test, epochs=epochs, width=width, seed=seed, progress=update)
         run.write({"n_train": len(sets.train[1]), "n_test": len(sets.test[1]), **study.record()}, found)
-        note = f"{len(sets.train[1]):,} training images of {found.source}; a CNN of three layers"
+        note = f"{len(sets.train[1]):,} training images of {found.title}; a CNN of three layers"
         draw_collapse(run.figure, study, note=note)
         rows: list[list[Cell]] = []
         for one in (study.epochs[0], study.epochs[-1]):
@@ -257,7 +257,7 @@ def support_command(
             sets.train, sets.test, n_scales=scales, n_angles=angles, n_neighbours=neighbours, told=run.measuring
         )
         run.write(study.record(), found)
-        note = f"{study.n_train:,} training images of {found.source}; scattering of {scales} octaves"
+        note = f"{study.n_train:,} training images of {found.title}; scattering of {scales} octaves"
         draw_support(run.figure, study, class_names=sets.names, note=note)
         rows: list[list[Cell]] = []
         for name, one in study.depths.items():
@@ -293,7 +293,7 @@ def splines_command(
             )
         run.write(study.record(), found)
         right = ", ".join(f"{name} {value:.0%}" for name, value in study.accuracies.items())
-        note = f"{len(sets.train[1]):,} training images of {found.source}; test accuracy: {right}"
+        note = f"{len(sets.train[1]):,} training images of {found.title}; test accuracy: {right}"
         draw_splines(run.figure, study, class_names=sets.names, note=note)
         rows: list[list[Cell]] = [
             [name, study.accuracies[name], low, high] for name, (low, high) in study.lipschitz.items()
@@ -328,7 +328,7 @@ def filters_command(
             )
         run.write(study.record(), found)
         right = ", ".join(f"{name} {value:.0%}" for name, value in study.accuracies.items())
-        note = f"{len(sets.train[1]):,} training images of {found.source}; test accuracy: {right}"
+        note = f"{len(sets.train[1]):,} training images of {found.title}; test accuracy: {right}"
         draw_filters(run.figure, study, note=note)
         rows: list[list[Cell]] = []
         for layer, (random, trained) in enumerate(zip(*study.laplacian.values(), strict=True), 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -74,6 +75,11 @@ class ImageSet:
         parts = ", ".join(f"{name} {len(at):,}" for name, at in self.splits.items())
         kind = "grey" if self.n_channels == 1 else "colour"
         return f"ImageSet({len(self):,} {kind} images of {self.size[0]}x{self.size[1]}; {parts or 'no splits'})"
+
+    @property
+    def title(self) -> str:
+        """The source for a figure: of a path the last part alone."""
+        return Path(self.source).name
 
     @property
     def n_channels(self) -> int:

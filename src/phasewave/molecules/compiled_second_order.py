@@ -17,7 +17,7 @@ from phasewave.molecules.harmonic_fields import FLOOR
 from phasewave.molecules.lattice import Lattice
 from phasewave.molecules.second_order import Contraction
 
-_BLOCK = 131072  # numbers of monomials at a time: they stay in the cache
+_LINES = 32  # tiles of numbers that are contracted along two axes; monomials take one, and stay in the cache
 
 
 @compiled
@@ -148,12 +148,14 @@ def compiled_second_order(
     total_width: float,
     smoothing: tuple[float, ...],
     powers: tuple[float, ...],
+    tile: int,
 ) -> Tensor:
     """Integrate powers of the moduli of order 2.
 
     Parameters and result are those of `phasewave.molecules.second_order.second_order`, in float32 on the CPU, but
     that the harmonics come as one table, see `integrate_second_moduli`. Channels and lattices are shared out over
-    PyTorch's threads; the result does not depend on how many there are.
+    PyTorch's threads; the result does not depend on how many there are. Large lattices are cut across the middle
+    axis.
     """
     charges = molecule.charges
     n_channels, n_degrees = len(charges), len(smoothing)
@@ -171,24 +173,27 @@ def compiled_second_order(
             for start, end in zip(source.axes, target.axes, strict=True)
         ]
     x_weights, y_weights, z_weights = (one.numpy() for one in target.weights_like(charges))
-    plane_weights = (z_weights[:, :, None] * y_weights[:, None]).reshape(n_lattices, -1)
-    block = max(1, min(target.shape[0], _BLOCK // (max(1, coefficients.shape[2]) * plane_weights.shape[1])))
+    n_x, n_y, n_z = target.shape
+    depth = min(n_y, max(1, _LINES * tile // (n_degrees**2 * kernels[0].shape[2] * n_z)))
+    block = max(1, min(n_x, tile // (max(1, coefficients.shape[2]) * depth * n_z)))
     sums = np.zeros((n_lattices, n_channels, n_degrees, len(powers)))
 
     def work(job: tuple[int, int]) -> None:
         h, c = job
-        integrate_second_moduli(
-            own[c],
-            tuple(kernel[h] for kernel in kernels),
-            (rows[c, h].contiguous().numpy(), planes[h].flatten(1).contiguous().numpy()),
-            (x_weights[h], plane_weights[h]),
-            coefficients,
-            np.array(smoothing, np.float32),
-            np.float32(FLOOR),
-            np.array(powers),
-            block,
-            sums[h, c],
-        )
+        for start in range(0, n_y, depth):
+            slab = slice(start, start + depth)
+            integrate_second_moduli(
+                own[c],
+                (kernels[0][h], np.ascontiguousarray(kernels[1][h][..., slab]), kernels[2][h]),
+                (rows[c, h].contiguous().numpy(), planes[h][..., slab].flatten(1).contiguous().numpy()),
+                (x_weights[h], (z_weights[h, :, None] * y_weights[h, slab]).ravel()),
+                coefficients,
+                np.array(smoothing, np.float32),
+                np.float32(FLOOR),
+                np.array(powers),
+                block,
+                sums[h, c],
+            )
 
     jobs = list(product(range(n_lattices), range(n_channels)))
     n_threads = min(torch.get_num_threads(), len(jobs))

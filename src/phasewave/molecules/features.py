@@ -64,8 +64,8 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         Convergence knob: the cube root of the volume of a node of the lattice, in units of the width of the
         Gaussians on it, within the molecule.
     tile : int
-        Points in flight, times channels, which bounds the memory of gradients, of float64 and of a GPU, which
-        wants 10 times more than the default; float32 on a CPU works plane by plane.
+        Points in flight, times channels, which bounds the memory; the default suits a CPU, a GPU wants 10 times
+        more.
     max_points : int
         Most nodes that a molecule may need over all lattices.
     dtype : {"float32", "float64"}

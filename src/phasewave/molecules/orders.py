@@ -95,10 +95,11 @@ def _second_order(
         "total_width": plan.width2(*scales),
         "smoothing": plan.smoothing2(*scales),
         "powers": plan.powers,
+        "tile": tile,
     }
     width = plan.bridge_width(scales[1])
     if _is_compiled(like):
         table = plan.contraction_table(scales[1])
         return compiled_second_order(fields, bridge, target, width, table, **settings)
     steps = plan.contractions(scales[1], like.dtype, like.device)
-    return second_order(fields, bridge, target, width, steps, tile=tile, **settings)
+    return second_order(fields, bridge, target, width, steps, **settings)

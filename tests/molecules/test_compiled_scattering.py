@@ -1,4 +1,4 @@
-"""The compiled order 1 against the same in PyTorch, and the mixing of channels."""
+"""The compiled orders 1 and 2 against the same in PyTorch, and the mixing of channels."""
 
 from __future__ import annotations
 
@@ -54,6 +54,12 @@ def test_a_longer_molecule_whose_planes_do_not_see_all_atoms():
     chain = Atoms("C20", [(1.2 * i, 0.3 * (i % 2), 0.1 * (i % 3)) for i in range(20)])
     fast, slow = both({"channels": ("all", "core")}, [chain])
     np.testing.assert_allclose(fast, slow, rtol=3e-6)
+
+
+def test_small_tiles_give_the_same():
+    atoms = [molecule("CH3CH2OH")]
+    whole = SolidScattering().transform(atoms)
+    np.testing.assert_allclose(SolidScattering(tile=100).transform(atoms), whole, rtol=3e-6)
 
 
 def test_the_number_of_threads_changes_nothing():

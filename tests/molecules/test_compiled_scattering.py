@@ -50,6 +50,11 @@ def test_single_atoms_and_absent_elements():
     np.testing.assert_allclose(fast, slow, rtol=3e-6)
 
 
+def test_a_channel_without_any_charge():
+    fast, slow = both({"channels": ("F",)}, [molecule("CH4")])
+    np.testing.assert_allclose(fast, slow, rtol=3e-6)
+
+
 def test_a_longer_molecule_whose_planes_do_not_see_all_atoms():
     chain = Atoms("C20", [(1.2 * i, 0.3 * (i % 2), 0.1 * (i % 3)) for i in range(20)])
     fast, slow = both({"channels": ("all", "core")}, [chain])

@@ -81,7 +81,7 @@ def compiled_first_order(
     x_weights, y_weights, z_weights = (weights.numpy() for weights in lattice.weights_like(molecule.positions))
     atoms = (
         molecule.charges[[source.channel for source in mixing.sources]].numpy(),
-        np.array([(source.elements.start, source.elements.stop) for source in mixing.sources]).reshape(-1, 2),
+        np.array([(s.elements.start, s.elements.stop) for s in mixing.sources], np.int64).reshape(-1, 2),
         np.array(molecule.elements),
     )
     kept = np.full(n_channels, -1)

@@ -1,6 +1,6 @@
 """Moduli of order 1 plane by plane, compiled for the CPU: no field is longer in memory than its plane takes.
 
-On a CPU, tensors of all nodes wait for memory: products of matrices take two to five times as long as in the cache.
+On a CPU, tensors of all nodes wait for memory: products of matrices take two to five times as long as in cache.
 This does what `phasewave.molecules.harmonic_fields` and `phasewave.molecules.power_sums` do, in float32, without
 gradients.
 """

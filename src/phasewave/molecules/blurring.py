@@ -32,12 +32,20 @@ def axis_kernel(
     return table * source.weights[:, None, :, None].to(table)
 
 
-def blur_kernels(source: Lattice, target: Lattice, width: float, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A normalised Gaussian as kernels along x, y and z, ``(n_lattices, n_source, n_target)``."""
+def lattice_kernels(
+    source: Lattice, target: Lattice, width: float, n_powers: int, like: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`axis_kernel` along x, y and z, of another tensor's dtype and device."""
     x, y, z = (
-        axis_kernel(start, end, width, 1, like.dtype, like.device)[:, 0]
+        axis_kernel(start, end, width, n_powers, like.dtype, like.device)
         for start, end in zip(source.axes, target.axes, strict=True)
     )
+    return x, y, z
+
+
+def blur_kernels(source: Lattice, target: Lattice, width: float, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A normalised Gaussian as kernels along x, y and z, ``(n_lattices, n_source, n_target)``."""
+    x, y, z = (kernel[:, 0] for kernel in lattice_kernels(source, target, width, 1, like))
     return x / ((2 * math.pi) ** 1.5 * width**3), y, z
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from phasewave.molecules.compiled_moduli import integrate_moduli
+from phasewave.molecules.compiling import share_out
 from phasewave.molecules.first_order import ArrangedMolecule, Bridge
 from phasewave.molecules.harmonic_fields import FLOOR, HarmonicGroup
 from phasewave.molecules.lattice import Lattice
@@ -77,7 +78,7 @@ def compiled_first_order(
     """
     n_x, n_y, n_z = lattice.shape
     n_degrees, n_channels = len(tables.smoothing), len(molecule.charges)
-    gaussians = molecule.gaussians(lattice, width, n_degrees)
+    gaussians = tuple(np.ascontiguousarray(own.numpy()) for own in molecule.gaussians(lattice, width, n_degrees))
     x_weights, y_weights, z_weights = (weights.numpy() for weights in lattice.weights_like(molecule.positions))
     atoms = (
         molecule.charges[[source.channel for source in mixing.sources]].numpy(),
@@ -91,10 +92,10 @@ def compiled_first_order(
     sums = np.empty((n_lattices, n_y, n_degrees, n_channels, len(powers)))
     moduli = np.empty((n_lattices, len(channels), n_degrees - 1, n_y, n_z * n_x), np.float32)
 
-    def work(first: int, last: int) -> None:
+    def work(planes: tuple[int, int]) -> None:
         integrate_moduli(
-            (first, last),
-            tuple(np.ascontiguousarray(own.numpy()) for own in gaussians),
+            planes,
+            gaussians,
             (x_weights, z_weights),
             atoms,
             mixing.matrix,
@@ -106,13 +107,9 @@ def compiled_first_order(
             moduli,
         )
 
-    n_threads = min(torch.get_num_threads(), n_y // _PLANES)
-    if n_threads > 1:
-        ends = np.linspace(0, n_y, n_threads + 1).astype(int).tolist()
-        with ThreadPoolExecutor(n_threads) as threads:
-            list(threads.map(work, ends[:-1], ends[1:]))
-    else:
-        work(0, n_y)
+    n_parts = max(1, min(torch.get_num_threads(), n_y // _PLANES))
+    ends = np.linspace(0, n_y, n_parts + 1).astype(int).tolist()
+    share_out(work, list(pairwise(ends)))
     total = torch.from_numpy(np.einsum("hydcq,hy->dcq", sums, y_weights.astype(np.float64)))
     if bridge is None:
         return total, None

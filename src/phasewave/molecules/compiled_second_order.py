@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
@@ -10,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phasewave.molecules.blurring import axis_kernel
-from phasewave.molecules.compiling import compiled, power_sum
+from phasewave.molecules.blurring import lattice_kernels
+from phasewave.molecules.compiling import compiled, power_sum, share_out
 from phasewave.molecules.first_order import ArrangedMolecule
 from phasewave.molecules.harmonic_fields import FLOOR
 from phasewave.molecules.lattice import Lattice
@@ -169,8 +168,7 @@ def compiled_second_order(
     else:
         own = fields.transpose(0, 1).contiguous().numpy()
         kernels = [
-            axis_kernel(start, end, width, n_degrees, fields.dtype, fields.device).contiguous().numpy()
-            for start, end in zip(source.axes, target.axes, strict=True)
+            kernel.contiguous().numpy() for kernel in lattice_kernels(source, target, width, n_degrees, fields)
         ]
     x_weights, y_weights, z_weights = (one.numpy() for one in target.weights_like(charges))
     n_x, n_y, n_z = target.shape
@@ -195,12 +193,5 @@ def compiled_second_order(
                 sums[h, c],
             )
 
-    jobs = list(product(range(n_lattices), range(n_channels)))
-    n_threads = min(torch.get_num_threads(), len(jobs))
-    if n_threads > 1:
-        with ThreadPoolExecutor(n_threads) as threads:
-            list(threads.map(work, jobs))
-    else:
-        for job in jobs:
-            work(job)
+    share_out(work, list(product(range(n_lattices), range(n_channels))))
     return torch.from_numpy(sums.sum(0)).transpose(0, 1)

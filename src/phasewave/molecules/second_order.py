@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from phasewave.core.recompute import recomputed
-from phasewave.molecules.blurring import axis_kernel
+from phasewave.molecules.blurring import lattice_kernels
 from phasewave.molecules.first_order import ArrangedMolecule
 from phasewave.molecules.harmonic_fields import FLOOR
 from phasewave.molecules.lattice import Lattice
@@ -111,10 +111,7 @@ def second_order(
     arguments: list[Tensor] = [a_x.flatten(1, 2), a_z[:, :, 0]]
     y = None
     if fields is not None:
-        x, y, z = (
-            axis_kernel(start, end, width, n_degrees, fields.dtype, fields.device)
-            for start, end in zip(source.axes, target.axes, strict=True)
-        )
+        x, y, z = lattice_kernels(source, target, width, n_degrees, fields)
         arguments += [fields, z.transpose(2, 3)]
         arguments += [x[:, step.x_powers].transpose(2, 3).flatten(0, 1) for step in steps]
     x_weights, y_weights, z_weights = target.weights_like(charges)

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from phasewave.classify.affine import AffineClassifier
 from phasewave.classify.linear import LeastSquaresClassifier
+from phasewave.classify.logistic import LogisticClassifier
 from phasewave.classify.svm import GaussianSVM
 
-HEADS = [LeastSquaresClassifier(), AffineClassifier(), GaussianSVM()]
+HEADS = [LeastSquaresClassifier(), LogisticClassifier(), AffineClassifier(), GaussianSVM()]
 
 
 def clouds(n, p, n_classes=3, seed=0):
@@ -41,6 +44,46 @@ def test_the_linear_solution_and_its_penalty_are_those_of_the_formulas(n, p):
     W = np.linalg.solve(X.T @ X + best * n * np.eye(p), X.T @ Y)
     np.testing.assert_allclose(model.coefficients_, W, atol=2e-6)
     np.testing.assert_allclose(model.decision_function(rows), X @ W + 1 / 3, atol=2e-5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize(("n", "p"), [(80, 7), (24, 40)], ids=["tall", "wide"])
+def test_the_logistic_solution_is_the_one_without_gradient(n, p, n_classes):
+    rows, labels = clouds(n, p, n_classes)
+    X = standardised(rows)
+    model = LogisticClassifier(0.02, tolerance=1e-5).fit(rows, labels)
+
+    def slopes(W, b):
+        scores = X @ W + b
+        shares = np.exp(scores - scores.max(1, keepdims=True))
+        wrong = (shares / shares.sum(1, keepdims=True) - np.eye(n_classes)[labels]) / n
+        return X.T @ wrong + 0.02 * W, wrong.sum(0)
+
+    W, b = model.coefficients_.astype(np.float64), model.intercepts_
+    assert W.shape == (p, n_classes)
+    for slope, start in zip(slopes(W, b), slopes(0 * W, 0 * b + np.arange(n_classes)), strict=True):
+        assert np.abs(slope).max() < 3e-5 < 1e-2 < np.abs(start).max()
+    np.testing.assert_allclose(W.sum(1), 0, atol=1e-6)
+    np.testing.assert_allclose(model.decision_function(rows), X @ W + b, atol=1e-5)
+
+
+def test_the_logistic_probabilities_are_those_of_scikit_learn_at_any_size_of_the_penalty():
+    rows, labels = clouds(90, 5)
+    X = standardised(rows)
+    norms = []
+    for penalty in (1.0, 0.1, 1e-3):
+        model = LogisticClassifier(penalty, tolerance=1e-5).fit(rows, labels)
+        scores = np.exp(model.decision_function(rows))
+        other = LogisticRegression(C=1 / (90 * penalty), tol=1e-8, max_iter=1000).fit(X, labels)
+        np.testing.assert_allclose(scores / scores.sum(1, keepdims=True), other.predict_proba(X), atol=2e-3)
+        norms.append(np.linalg.norm(model.coefficients_))
+    assert norms == sorted(norms)
+
+
+def test_a_logistic_descent_that_is_too_short_is_told():
+    rows, labels = clouds(90, 5)
+    with pytest.warns(ConvergenceWarning, match="1 iteration"):
+        LogisticClassifier(1e-4, max_steps=1).fit(rows, labels)
 
 
 def test_the_affine_scores_are_the_distances_to_the_spaces():
@@ -120,5 +163,11 @@ def test_parameters_out_of_range_are_refused():
         LeastSquaresClassifier(penalties=(0.0,)).fit(rows, labels)
     with pytest.raises(ValueError, match="`penalty` must"):
         GaussianSVM(penalty=0).fit(rows, labels)
+    with pytest.raises(ValueError, match="`penalty` must"):
+        LogisticClassifier(penalty=-1.0).fit(rows, labels)
+    with pytest.raises(ValueError, match="`tolerance` must"):
+        LogisticClassifier(tolerance=0.0).fit(rows, labels)
+    with pytest.raises(ValueError, match="`max_steps` must"):
+        LogisticClassifier(max_steps=0).fit(rows, labels)
     with pytest.raises(ValueError, match="`dimensions` must"):
         AffineClassifier(dimensions=(-1,)).fit(rows, labels)

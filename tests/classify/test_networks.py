@@ -66,7 +66,7 @@ def test_a_resumed_training_is_the_unbroken_one(tmp_path):
     assert other.training_.history != whole.training_.history
 
 
-@pytest.mark.parametrize("head", ["linear", "svm", "affine"])
+@pytest.mark.parametrize("head", ["linear", "logistic", "svm", "affine"])
 def test_a_fitted_head_is_saved_with_its_features(head, tmp_path):
     images, labels = bars()
     model = ScatteringClassifier(head, n_angles=2, max_order=1).fit(images, labels)
@@ -76,6 +76,17 @@ def test_a_fitted_head_is_saved_with_its_features(head, tmp_path):
     saved = load_classifier(tmp_path / "model.h5")
     np.testing.assert_array_equal(saved.model.decision_function(new), model.decision_function(new))
     assert saved.kind == head
+
+
+def test_the_penalty_reaches_the_heads_that_have_one():
+    images, labels = bars()
+    fit = lambda head, penalty: ScatteringClassifier(head, n_angles=2, max_order=1, penalty=penalty).fit(  # noqa: E731
+        images, labels
+    )
+    assert (fit("svm", None).head_.penalty, fit("logistic", None).head_.penalty) == (10.0, 3e-3)
+    assert (fit("svm", 2.0).head_.penalty, fit("logistic", 0.5).head_.penalty) == (2.0, 0.5)
+    with pytest.raises(ValueError, match="`penalty` must be a number > 0, got 0"):
+        fit("logistic", 0.0)
 
 
 def test_sparse_codes_of_orthogonal_atoms_are_the_lasso_and_of_nearly_orthogonal_ones_come_near():

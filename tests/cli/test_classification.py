@@ -86,6 +86,15 @@ def test_a_power_of_the_scattering_is_asked_for_and_kept_in_the_model(folder, tm
     assert run("predict", tmp_path / "p", folder / "plain.npz", "--out", tmp_path / "p.csv") == 0
 
 
+def test_a_logistic_regression_is_fitted_with_the_penalty_asked_for(folder, tmp_path):
+    words = ("--model", "logistic", "--penalty", 0.1, "--angles", 2, "--order", 1)
+    assert run("fit", folder / "waves.npz", "--out", tmp_path / "l", *words) == 0
+    metrics = json.loads((tmp_path / "l" / "metrics.json").read_text())
+    assert (metrics["model"], metrics["accuracy"]) == ("logistic", 1.0)
+    assert load_classifier(tmp_path / "l" / "model.h5").model.penalty == 0.1
+    assert run("predict", tmp_path / "l", folder / "plain.npz", "--out", tmp_path / "p.csv") == 0
+
+
 def test_an_interrupted_training_is_told_refused_or_resumed(folder, tmp_path, capsys, monkeypatch):
     words = ("fit", folder / "waves.npz", *NETWORK, "--max-shift", 1, "--out", tmp_path / "n")
     count = itertools.count()
@@ -145,6 +154,8 @@ def test_two_processes_train_as_one(folder, tmp_path):
         (("fit", "waves.npz", "--floor", "0"), 2, "`floor` must be a number > 0"),
         (("fit", "waves.npz", "--mirror"), 2, "are for networks, not for `--model linear`"),
         (("fit", "waves.npz", "--model", "cnn", "--max-shift", "9"), 2, "at most 8, half of the smaller side"),
+        (("fit", "waves.npz", "--penalty", "1"), 2, "is for logistic and svm, not for `--model linear`"),
+        (("fit", "waves.npz", "--model", "logistic", "--penalty", "0"), 2, "`penalty` must be a number > 0"),
         (("fit", "waves.npz", "--resume"), 2, "`resume` is for networks"),
         (("fit", "waves.npz", "--model", "cnn", "--resume"), 3, "no run to resume"),
         (("evaluate", "linear", "plain.npz"), 2, "must have labels"),

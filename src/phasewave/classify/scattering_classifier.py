@@ -15,9 +15,10 @@ from phasewave.classify.affine import AffineClassifier
 from phasewave.classify.features import Contrast, NonlinearityName, ScatteringFeatures, image_tensor
 from phasewave.classify.heads import RowClassifier
 from phasewave.classify.linear import LeastSquaresClassifier
+from phasewave.classify.logistic import LogisticClassifier
 from phasewave.classify.svm import GaussianSVM
 
-Head = Literal["linear", "svm", "affine"]
+Head = Literal["linear", "logistic", "svm", "affine"]
 
 
 class ScatteringClassifier(ClassifierMixin, BaseEstimator):
@@ -25,12 +26,12 @@ class ScatteringClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    head : {"linear", "svm", "affine"}
-        `LeastSquaresClassifier`, `GaussianSVM` or `AffineClassifier`.
+    head : {"linear", "logistic", "svm", "affine"}
+        `LeastSquaresClassifier`, `LogisticClassifier`, `GaussianSVM` or `AffineClassifier`.
     n_scales, n_angles, max_order, nonlinearity, floor, exponent, contrast
         Of the features, see `phasewave.classify.features.CompressedScattering`.
-    penalty : float
-        C of the support vector machine.
+    penalty : float, optional
+        C of the support vector machine, or lambda of the logistic regression; by default that of the head.
     seed : int
         Of what is random in the head ("affine").
     device : str
@@ -62,7 +63,7 @@ class ScatteringClassifier(ClassifierMixin, BaseEstimator):
         floor: float = 0.1,
         exponent: float = 0.5,
         contrast: Contrast = "none",
-        penalty: float = 10.0,
+        penalty: float | None = None,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
@@ -156,7 +157,10 @@ class ScatteringClassifier(ClassifierMixin, BaseEstimator):
     def _head(self) -> RowClassifier:
         if self.head == "linear":
             return LeastSquaresClassifier()
-        return AffineClassifier(seed=self.seed) if self.head == "affine" else GaussianSVM(self.penalty)
+        if self.head == "affine":
+            return AffineClassifier(seed=self.seed)
+        head = GaussianSVM() if self.head == "svm" else LogisticClassifier()
+        return head if self.penalty is None else head.set_params(penalty=self.penalty)
 
 
 def checked_labels(y: Any, n: int) -> np.ndarray:

@@ -43,7 +43,7 @@ from phasewave.runs.training_records import TrainingProgress
 
 _LINE_SECONDS = 15.0
 
-ModelName = Literal["linear", "svm", "affine", "hybrid", "perceptron", "encoder", "istc", "cnn"]
+ModelName = Literal["linear", "logistic", "svm", "affine", "hybrid", "perceptron", "encoder", "istc", "cnn"]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a fit, or its model.h5.")]
 SplitOption = Annotated[
     Literal["train", "val", "test", "all"], typer.Option(help="Which images of DATA; all: every one.")
@@ -64,8 +64,8 @@ def fit_command(
     model: Annotated[
         ModelName,
         typer.Option(
-            help="On scattering: linear (ridge), svm (Gaussian), affine (axes of each class), or a network: "
-            "hybrid (residual), perceptron, encoder (1x1), istc (sparse codes). cnn: hybrid on pixels."
+            help="On scattering: linear (ridge), logistic, svm (Gaussian), affine (axes of each class), or a "
+            "network: hybrid (residual), perceptron, encoder (1x1), istc (sparse codes). cnn: hybrid on pixels."
         ),
     ] = "linear",
     n_train: Annotated[
@@ -87,7 +87,10 @@ def fit_command(
         float, typer.Option(help="log: level under which it is linear, over the channel's mean.")
     ] = 0.1,
     exponent: Annotated[float, typer.Option(help="power: between 0 and 1; 0.5 is the square root.")] = 0.5,
-    penalty: Annotated[float, typer.Option(help="svm: the penalty C of mistakes.")] = 10.0,
+    penalty: Annotated[
+        float | None,
+        typer.Option(help="svm: C, of mistakes (10). logistic: of the squared coefficients (0.003)."),
+    ] = None,
     width: Annotated[int, typer.Option(min=1, help="Networks: channels; istc has 4 times as many atoms.")] = 32,
     epochs: Annotated[int | None, typer.Option(min=1, help="Networks: most epochs; by default 15 to 200.")] = None,
     max_shift: Annotated[
@@ -130,11 +133,15 @@ def fit_command(
             "device": where,
         }
         classifier: Classifier
-        if model == "linear" or model == "svm" or model == "affine":
+        if model == "linear" or model == "logistic" or model == "svm" or model == "affine":
             if ranks.size > 1:
                 raise ValueError(f"`--model {model}` is fitted by one process: start it without torchrun")
             if max_shift or mirror:
                 raise ValueError(f"`--max-shift` and `--mirror` are for networks, not for `--model {model}`")
+            if penalty is not None and model in ("linear", "affine"):
+                raise ValueError(
+                    f"`--penalty` is for logistic and svm, not for `--model {model}`, which finds its own"
+                )
             classifier = ScatteringClassifier(model, penalty=penalty, **common)
         else:
             classifier = NetworkClassifier(

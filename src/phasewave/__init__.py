@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from phasewave.images.generator import ImageGenerator
     from phasewave.images.generator_file import load_generator, save_generator
     from phasewave.images.reading import read_images
+    from phasewave.molecules.atom_scattering import AtomScattering
     from phasewave.molecules.calculator import ScatteringCalculator
     from phasewave.molecules.datasets import read_dataset
     from phasewave.molecules.ensemble import EnsembleRegressor
@@ -82,6 +83,7 @@ __all__ = [
     "FISTA",
     "ISTA",
     "AffineSpline",
+    "AtomScattering",
     "AtomicEnvironments",
     "BandPowers",
     "BumpSteerable",
@@ -184,6 +186,7 @@ _MODULES = {
     "images.generator": ("ImageGenerator",),
     "images.generator_file": ("load_generator", "save_generator"),
     "images.reading": ("read_images",),
+    "molecules.atom_scattering": ("AtomScattering",),
     "molecules.calculator": ("ScatteringCalculator",),
     "molecules.datasets": ("read_dataset",),
     "molecules.ensemble": ("EnsembleRegressor",),

@@ -102,6 +102,27 @@ def test_elements_are_one_channel_each(capsys, here):
     assert "features 1 x " in out
 
 
+def test_columns_read_at_atoms_go_through_every_command(capsys, here, work):
+    given, at_atoms = [work / "user.h5", "--device", "cpu"], ["--order", "0", "--at-atoms"]
+    assert run(capsys, "featurize", *given, *at_atoms, "--out", "f.h5")[0] == 0
+    with h5py.File("f.h5") as file:
+        names = [column["name"] for column in json.loads(file["columns"][()])]
+        assert file["features"].shape[1] == len(names) == 12 + 4 * 4 * 6 * 6 * 4  # elements, channels, scales, ...
+    assert {name for name in names if name.startswith("core_at_") and name.endswith("_j1.5_l2_q0.5")} == {
+        f"core_at_{symbol}_j1.5_l2_q0.5" for symbol in "HCNO"
+    }
+    ridge = ["fit", *given, "--model", "ridge", "--ensemble", "0"]
+    assert run(capsys, *ridge, "--features", "f.h5", *at_atoms, "--out", "read")[0] == 0
+    assert run(capsys, *ridge, *at_atoms, "--out", "computed")[0] == 0
+    metrics = [json.loads((here / name / "metrics.json").read_text()) for name in ("read", "computed")]
+    assert metrics[0] == metrics[1]
+    assert run(capsys, "predict", "read", work / "two.xyz", "--device", "cpu")[0] == 0
+    assert run(capsys, "evaluate", "read", *given, "--features", "f.h5")[0] == 0
+    code, _, err = run(capsys, *ridge, "--features", work / "f.h5", "--at-atoms", "--out", "other")
+    assert code == 2
+    assert "holds features of other settings than asked for: at_atoms" in err
+
+
 def test_an_interrupted_run_says_how_to_go_on(capsys, here, work, monkeypatch):
     update = CountProgress.update
 

@@ -64,6 +64,7 @@ def test_parts_are_joined_to_what_was_computed(finished, molecules, rows):
     assert [column["name"] for column in found.columns] == FEATURES.get_feature_names_out().tolist()
     assert found.columns[0] == {
         **{"order": 0, "channel": "all", "power": 1.0, "degree": None, "scale": None, "scale2": None},
+        "element": None,
         "name": "all_q1",
     }
     assert found.module.get_params()["channels"] == ["all", "core"]

@@ -16,6 +16,7 @@ from rich.table import Table
 from phasewave.cli.counting import CountProgress
 from phasewave.cli.devices import choose_device
 from phasewave.cli.options import (
+    AtAtomsOption,
     ChannelsOption,
     DegreeOption,
     DeviceOption,
@@ -72,6 +73,7 @@ def fit_command(
     powers: PowersOption = None,
     order: OrderOption = None,
     step: StepOption = None,
+    at_atoms: AtAtomsOption = False,
     references: ReferencesOption = None,
     terms: TermsOption = None,
     ensemble: EnsembleOption = 5,
@@ -100,6 +102,7 @@ def fit_command(
         powers=powers,
         order=order,
         step=step,
+        at_atoms=at_atoms,
     )
     rows = _features(features, task, settings, asked)
     where = choose_device(device)

@@ -19,6 +19,7 @@ from phasewave.cli.devices import choose_device
 from phasewave.cli.energies import evaluate_command, fit_command, learning_curve_command
 from phasewave.cli.errors import ExitCode
 from phasewave.cli.options import (
+    AtAtomsOption,
     ChannelsOption,
     DataArgument,
     DegreeOption,
@@ -130,6 +131,7 @@ def featurize_command(
     powers: PowersOption = None,
     order: OrderOption = None,
     step: StepOption = None,
+    at_atoms: AtAtomsOption = False,
     max_points: Annotated[
         int | None, typer.Option(min=1, help="Most lattice nodes that a molecule may need; by default 2e7.")
     ] = None,
@@ -158,6 +160,7 @@ def featurize_command(
             powers=powers,
             order=order,
             step=step,
+            at_atoms=at_atoms,
             max_points=max_points,
             dtype=dtype,
         )

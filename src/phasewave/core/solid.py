@@ -67,21 +67,21 @@ class SolidHarmonicWavelets:
         """Number of harmonics of all degrees, ``(max_degree + 1)^2``."""
         return (self.max_degree + 1) ** 2
 
-    def width(self, scale: int) -> float:
+    def width(self, scale: float) -> float:
         """Width ``sigma_j`` of the wavelets of one scale."""
         return self.sigma * 2.0**scale
 
-    def blurred_width(self, scale: int, blur: float) -> float:
+    def blurred_width(self, scale: float, blur: float) -> float:
         """Width ``s`` of the wavelets of one scale after a Gaussian of width ``blur``."""
         return math.hypot(self.width(scale), blur)
 
-    def polynomials(self, scale: int, *, blur: float = 0.0) -> torch.Tensor:
+    def polynomials(self, scale: float, *, blur: float = 0.0) -> torch.Tensor:
         r"""Coefficients of the polynomials ``P`` in :math:`g_b * \psi = P(r/s) e^{-|r|^2/2s^2}`.
 
         Parameters
         ----------
-        scale : int
-            Scale index ``j``.
+        scale : float
+            Scale index ``j``; fractions lie between octaves.
         blur : float
             Width ``b`` of the Gaussian; 0 gives the wavelets themselves.
 
@@ -99,7 +99,7 @@ class SolidHarmonicWavelets:
         ]
         return solid_harmonics(self.max_degree) * torch.tensor(factors, dtype=torch.float64)[:, None, None, None]
 
-    def energy(self, degree: int, scale: int, *, blur: float = 0.0) -> float:
+    def energy(self, degree: int, scale: float, *, blur: float = 0.0) -> float:
         r"""Closed form of the integral of the squared orbit of one wavelet.
 
         .. math::
@@ -109,7 +109,8 @@ class SolidHarmonicWavelets:
 
         Parameters
         ----------
-        degree, scale : int
+        degree : int
+        scale : float
             The wavelet's degree ``l`` and scale ``j``.
         blur : float
             Width ``b`` of the Gaussian; 0 for the wavelet itself.

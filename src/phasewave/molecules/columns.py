@@ -8,7 +8,7 @@ from itertools import combinations
 
 @dataclass(frozen=True)
 class ScatteringColumn:
-    """One feature of a molecule: the integral of a power of a modulus.
+    """One feature of a molecule: the integral of a power of a modulus, or its sum over atoms.
 
     Attributes
     ----------
@@ -20,26 +20,31 @@ class ScatteringColumn:
         Exponent ``q``.
     degree : int or None
         Degree ``l`` of the wavelets (order 1 and 2).
-    scale : int or None
+    scale : int, float or None
         Scale ``j`` of the first wavelet (order 1 and 2).
     scale2 : int or None
         Scale of the second wavelet (order 2).
+    element : str or None
+        Over whose atoms the power is summed; None of an integral over space.
     """
 
     order: int
     channel: str
     power: float
     degree: int | None = None
-    scale: int | None = None
+    scale: float | None = None
     scale2: int | None = None
+    element: str | None = None
 
     @property
     def name(self) -> str:
         """A short name, as ``valence_j0_j2_l3_q0.5``."""
         parts = [self.channel.replace(" ", "_")]
+        if self.element is not None:
+            parts.append(f"at_{self.element}")
         for letter, value in (("j", self.scale), ("j", self.scale2), ("l", self.degree)):
             if value is not None:
-                parts.append(f"{letter}{value}")
+                parts.append(f"{letter}{value:g}")
         return "_".join([*parts, f"q{self.power:g}"])
 
 

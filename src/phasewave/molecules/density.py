@@ -15,6 +15,8 @@ SYMBOLS = (
     "Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn "
     "Nh Fl Mc Lv Ts Og"
 ).split()
+DEFAULT_SIGMA = 2 / 8.95
+"""Width of the Gaussians that stand for atoms, Angstrom."""
 _NOBLE = (2, 10, 18, 36, 54, 86)
 # Bonds of a main-group atom, column by column of the periodic table; other elements have no such number.
 _BONDS = {

@@ -28,6 +28,8 @@ from phasewave.checks import fail
 from phasewave.molecules.feature_parts import (
     FeatureIdentity,
     feature_settings,
+    jsonable_parameters,
+    module_of,
     part_paths,
     read_chunks,
     reading,
@@ -130,7 +132,7 @@ def read_features(
     with reading(where, FORMAT) as file:
         found = json.loads(file.attrs["identity"])
         settings, stored = found["settings"], FeatureIdentity(**found)
-        wanted = dict(settings) | (dict(jsonable(asked)) if asked is not None else {})
+        wanted = dict(settings) | jsonable_parameters(asked or {})
         if features is not None:
             wanted = feature_settings(features)
         changed = differences(settings, wanted)
@@ -148,4 +150,4 @@ def read_features(
     for chunk, checksum in enumerate(checksums):
         if row_checksum(values[stored.rows(chunk)]) != checksum:
             fail(str(where), "hold what was written", f"a wrong checksum in rows {stored.rows(chunk)}: damaged")
-    return FeatureFile(where, values, SolidScattering(**settings), stored.sha256, columns)
+    return FeatureFile(where, values, module_of(settings), stored.sha256, columns)

@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from phasewave.molecules.atom_scattering import AtomScattering, parameters_of
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.structures import Molecules
 from phasewave.runs.atomic import replacing
@@ -33,7 +34,9 @@ _OPEN = -1  # the checksum of a chunk that is not there yet
 def feature_settings(features: SolidScattering) -> dict[str, Any]:
     """Return the parameters that the values of the features depend on, JSON-able."""
     parameters: dict[str, Any] = BaseEstimator.get_params(features, deep=False)
-    plain = {name: jsonable(value, name) for name, value in parameters.items() if name not in _NO_EFFECT}
+    plain = jsonable_parameters({name: value for name, value in parameters.items() if name not in _NO_EFFECT})
+    if features.at_atoms is None:
+        del plain["at_atoms"]  # as files have it of before there were such columns
     plan = features.plan
     named = {"channels": plan.channels, "second_order_channels": plan.second_order_channels}
     return {
@@ -41,6 +44,21 @@ def feature_settings(features: SolidScattering) -> dict[str, Any]:
         **{name: list(names) for name, names in named.items()},
         "powers": [float(q) for q in plan.powers],
     }
+
+
+def jsonable_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters of `SolidScattering` made of JSON's own types."""
+    return {
+        name: parameters_of(value) if isinstance(value, AtomScattering) else jsonable(value, name)
+        for name, value in parameters.items()
+    }
+
+
+def module_of(settings: Mapping[str, Any]) -> SolidScattering:
+    """Return the module that has these `feature_settings`."""
+    rest = dict(settings)
+    at_atoms = rest.pop("at_atoms", None)
+    return SolidScattering(**rest, at_atoms=None if at_atoms is None else AtomScattering(**at_atoms))
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
 from phasewave.checks import choice, fail, integer
+from phasewave.molecules.atom_scattering import AtomScattering
 from phasewave.molecules.columns import ScatteringColumn
 from phasewave.molecules.compiling import one_blas_thread
-from phasewave.molecules.density import charges
+from phasewave.molecules.density import DEFAULT_SIGMA, charges
 from phasewave.molecules.first_order import ArrangedMolecule
 from phasewave.molecules.orders import scattering_of
 from phasewave.molecules.plan import ScatteringPlan
@@ -23,8 +24,6 @@ from phasewave.molecules.structures import Molecules, as_molecules
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-DEFAULT_SIGMA = 2 / 8.95  # Angstrom
 
 
 class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
@@ -60,6 +59,8 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         Largest order, 0, 1 or 2.
     sigma : float
         Width of the density's Gaussians and of the wavelets of scale 0, Angstrom.
+    at_atoms : AtomScattering, optional
+        Adds its columns, after all others: the moduli of order 1 read at the atoms.
     step : float
         Convergence knob: the cube root of the volume of a node of the lattice, in units of the width of the
         Gaussians on it, within the molecule.
@@ -98,6 +99,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         powers: Sequence[float] = (0.5, 1.0, 2.0, 3.0),
         max_order: int = 2,
         sigma: float = DEFAULT_SIGMA,
+        at_atoms: AtomScattering | None = None,
         step: float = 0.45,
         tile: int = 131072,
         max_points: int = 20_000_000,
@@ -111,6 +113,7 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         self.powers = powers
         self.max_order = max_order
         self.sigma = sigma
+        self.at_atoms = at_atoms
         self.step = step
         self.tile = tile
         self.max_points = max_points
@@ -132,6 +135,11 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
                 fail(name, "be different names in a list, at least one", names)
         if not isinstance(powers, Iterable) or isinstance(powers, str):
             fail("powers", "be positive numbers in a list, at least one", powers)
+        if self.at_atoms is not None:
+            if not isinstance(self.at_atoms, AtomScattering):
+                kind = type(self.at_atoms).__name__
+                raise TypeError(f"`at_atoms` must be an AtomScattering or None, got {kind}")
+            self.at_atoms.check()
         choice("dtype", self.dtype, ("float32", "float64"))
         integer("tile", self.tile, minimum=1)
         integer("max_points", self.max_points, minimum=1)
@@ -149,7 +157,8 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
     @property
     def table(self) -> tuple[ScatteringColumn, ...]:
         """What each column is."""
-        return self.plan.columns
+        columns = self.plan.columns
+        return columns if self.at_atoms is None else columns + self.at_atoms.table
 
     @property
     def n_features(self) -> int:
@@ -164,9 +173,20 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
         TypeError, ValueError
             If a parameter is out of range or a molecule cannot be used.
         """
-        molecules = as_molecules(X)
-        charges(molecules.numbers, self.plan.charge_table, self.plan.channels)
+        self.check_elements(as_molecules(X))
         return self
+
+    def check_elements(self, molecules: Molecules) -> None:
+        """Do nothing if the channels know all elements of molecules.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is not known, or a parameter is out of range.
+        """
+        charges(molecules.numbers, self.plan.charge_table, self.plan.channels)
+        if self.at_atoms is not None:
+            self.at_atoms.check_molecules(molecules)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Nothing is learnt, so it is always fitted."""
@@ -232,8 +252,11 @@ class SolidScattering(TransformerMixin, BaseEstimator, torch.nn.Module):
                     )
                 rows.append(scattering_of(molecule, plan, tile=self.tile))
         if not rows:
-            return positions.new_zeros(0, len(plan.columns))
-        return torch.stack(rows)
+            return positions.new_zeros(0, self.n_features)
+        integrals = torch.stack(rows)
+        if self.at_atoms is None:
+            return integrals
+        return torch.cat([integrals, self.at_atoms.forward(molecules)], 1)
 
 
 @lru_cache(maxsize=32)

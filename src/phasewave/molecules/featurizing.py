@@ -13,7 +13,6 @@ import torch
 
 from phasewave.checks import integer
 from phasewave.molecules.dataset_record import Dataset
-from phasewave.molecules.density import charges
 from phasewave.molecules.feature_file import write_features
 from phasewave.molecules.feature_parts import (
     FeatureIdentity,
@@ -199,8 +198,8 @@ def check_molecules(features: SolidScattering, molecules: Molecules) -> None:
         If a channel does not know an element, or a molecule needs more nodes than ``max_points``; the message
         names the molecule by its number in the data set, from 0.
     """
+    features.check_elements(molecules)
     plan = features.plan
-    charges(molecules.numbers, plan.charge_table, plan.channels)
     table = plan.charge_table
     offsets = molecules.offsets.tolist()
     positions = molecules.positions.detach().cpu().double().numpy()

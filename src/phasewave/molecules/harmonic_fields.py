@@ -38,7 +38,7 @@ class HarmonicGroup:
     squares: Tensor
 
 
-def smoothing(wavelets: SolidHarmonicWavelets, scale: int, blur: float) -> tuple[float, ...]:
+def smoothing(wavelets: SolidHarmonicWavelets, scale: float, blur: float) -> tuple[float, ...]:
     """How much of ``U_0^2`` is added to ``U_l^2``, by degree, for a density of Gaussians of width ``blur``."""
     energies = [wavelets.energy(l, scale, blur=blur) for l in range(wavelets.max_degree + 1)]
     return (0.0, *(_SMOOTHING * energy / energies[0] for energy in energies[1:]))

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from phasewave.checks import fail
+from phasewave.molecules.atom_scattering import AtomScattering, parameters_of
 from phasewave.molecules.baseline import CompositionBaseline
 from phasewave.molecules.environment_kernel import EnvironmentKernel
 from phasewave.molecules.environments import AtomicEnvironments
@@ -86,21 +87,30 @@ def load_model(path: str | os.PathLike[str]) -> EnergyModel:
 def _pack_features(features: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return class and parameters of a feature module, and what it has learned."""
     if isinstance(features, SolidScattering):
-        return {"class": "SolidScattering", "parameters": BaseEstimator.get_params(features)}, {}
+        parameters = BaseEstimator.get_params(features, deep=False)
+        if features.at_atoms is not None:
+            parameters["at_atoms"] = parameters_of(features.at_atoms)
+        return {"class": "SolidScattering", "parameters": parameters}, {}
+    if isinstance(features, AtomScattering):
+        return {"class": "AtomScattering", "parameters": parameters_of(features)}, {}
     if isinstance(features, EnvironmentKernel):
         parameters = features.get_params(deep=False)
         parameters["environments"] = features.environments_.get_params()
         return {"class": "EnvironmentKernel", "parameters": parameters}, features.state()
     raise TypeError(
-        f"`features` must be a SolidScattering or an EnvironmentKernel to be saved, got {type(features).__name__}"
+        "`features` must be a SolidScattering, an AtomScattering or an EnvironmentKernel to be saved, got "
+        f"{type(features).__name__}"
     )
 
 
 def _unpack_features(settings: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
     kind, parameters = settings["class"], dict(settings["parameters"])
     if kind == "SolidScattering":
-        return SolidScattering(**parameters)
+        at_atoms = parameters.pop("at_atoms", None)
+        return SolidScattering(**parameters, at_atoms=None if at_atoms is None else AtomScattering(**at_atoms))
+    if kind == "AtomScattering":
+        return AtomScattering(**parameters)
     if kind == "EnvironmentKernel":
         parameters["environments"] = AtomicEnvironments(**parameters["environments"])
         return EnvironmentKernel.from_state(parameters, state)
-    return fail("features", "be SolidScattering or EnvironmentKernel", kind)
+    return fail("features", "be SolidScattering, AtomScattering or EnvironmentKernel", kind)

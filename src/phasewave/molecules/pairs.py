@@ -62,7 +62,7 @@ def direction_harmonics(directions: Tensor, max_degree: int) -> Tensor:
     Parameters
     ----------
     directions : Tensor
-        (n, 3), of length one.
+        (n, 3), of length one; of vectors of length r the values are :math:`r^l Y_{lm}`, solid harmonics.
     max_degree : int
 
     Returns

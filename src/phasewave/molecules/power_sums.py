@@ -28,15 +28,19 @@ def power_sums(squared: Tensor, weights: Tensor, powers: tuple[float, ...]) -> t
     modulus = squared.sqrt()
     sums = []
     for q in powers:
-        if q == 0.5:
-            values = modulus.sqrt()
-        elif q == 1:
-            values = modulus
-        elif q == 2:
-            values = squared
-        elif q == 3:
-            values = modulus * squared
-        else:
-            values = squared.pow(q / 2)
+        values = power_of(modulus, squared, q)
         sums += [torch.mv(own, w) for own, w in zip(values, weights, strict=True)]
     return torch.stack(sums).view(len(powers), *squared.shape[:2]), modulus
+
+
+def power_of(modulus: Tensor, squared: Tensor, q: float) -> Tensor:
+    """Return ``U^q`` of a modulus and its square."""
+    if q == 0.5:
+        return modulus.sqrt()
+    if q == 1:
+        return modulus
+    if q == 2:
+        return squared
+    if q == 3:
+        return modulus * squared
+    return squared.pow(q / 2)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from phasewave.classify.augmentation import Augmentation, AugmentedNetwork, moved
+from phasewave.classify.augmentation import Augmentation, AugmentedNetwork, TwoSidedNetwork, moved
 from phasewave.classify.features import CompressedScattering
 from phasewave.classify.hybrid import ClassifierNetwork
 from phasewave.classify.training import NetworkClassifier
@@ -63,6 +63,38 @@ def test_losses_are_those_of_the_features_of_changed_images():
     both.eval()
     expected = network.losses(maps, labels, noise=torch.Generator())
     assert torch.equal(both.losses(maps, labels, noise=torch.Generator()), expected)
+
+
+def test_of_two_sides_each_comes_half_of_the_time_and_losses_are_theirs():
+    maps, mirrored, labels = pictures(200, (3, 4, 4)), pictures(200, (3, 4, 4), seed=1), torch.arange(200) % 2
+    network = ClassifierNetwork("encoder", (3, 4, 4), 2, width=4, dropout=0).eval()
+    both = TwoSidedNetwork(network).train()
+    network.eval()  # a sample's loss is then its own
+    either = [network.losses(side, labels, noise=torch.Generator()) for side in (maps, mirrored)]
+    found = both.losses(maps, mirrored, labels, noise=torch.Generator().manual_seed(0))
+    first, second = ((found - one).abs() < 1e-6 for one in either)
+    assert bool((first ^ second).all())
+    assert 70 < int(second.sum()) < 130  # 4 deviations
+    part = both.losses(
+        maps[50:], mirrored[50:], labels[50:], noise=BatchNoise(0, n_samples=200, rows=range(50, 200))
+    )
+    torch.testing.assert_close(part, found[50:])
+    assert torch.equal(both.eval().losses(maps, labels, noise=torch.Generator()), either[0])
+
+
+@pytest.mark.parametrize("kind", ["hybrid", "cnn"])
+def test_mirror_images_are_learnt_from_also_without_shifts(kind):
+    images = (255 * pictures(48, (1, 16, 16))).to(torch.uint8) // 4
+    labels = np.arange(48) % 2
+    images[labels == 1, :, ::4, :8] = 255  # on the left alone
+    images[labels == 0, :, :, 1:8:4] = 255
+    settings = {"width": 4, "n_angles": 2, "max_order": 1, "batch_size": 12, "validation_fraction": 0.0}
+    fits = {
+        m: NetworkClassifier(kind, **settings, mirror=m, max_epochs=15).fit(images, labels) for m in (False, True)
+    }
+    turned = images.flip(-1)
+    assert (fits[True].predict(turned) == labels).mean() > 0.9
+    assert fits[True].training_.history != fits[False].training_.history
 
 
 @pytest.mark.parametrize("kind", ["hybrid", "cnn"])

@@ -15,7 +15,7 @@ from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.training_records import TrainingEnd
 
 NEW = ("nonlinearity", "exponent")  # parameters that older files do not have
-KINDS = ["hybrid", "perceptron", "encoder", "istc", "cnn"]
+KINDS = ["hybrid", "grid", "perceptron", "encoder", "istc", "cnn"]
 
 
 def bars(n=36, seed=0):
@@ -95,18 +95,18 @@ def test_sparse_codes_of_orthogonal_atoms_are_the_lasso_and_of_nearly_orthogonal
     rotation, shift, maps = torch.linalg.qr(draw(8, 8))[0], 0.02 * draw(8, 8), draw(2, 8, 3, 4)
     gaps = []
     for directions, n_steps in ((rotation, 5), (rotation + shift, 10), (rotation + shift, 100)):
-        layer = SparseCodes(8, 8, 8, n_steps=n_steps).to(torch.float64)
+        layer = SparseCodes(8, 8, 8, n_steps=n_steps, window=1, stride=1).to(torch.float64)
         with torch.no_grad():
             layer.projection.weight.copy_(torch.eye(8)[:, :, None, None])
             layer.directions.copy_(directions)
         layer.begin()
         report = layer.report(maps)
-        assert report.penalty == pytest.approx(0.2)
+        assert report.penalty == pytest.approx(0.1)
         gaps.append(report.relative_gap)
         if directions is rotation:
             signals = layer.signals(maps)
             torch.testing.assert_close(signals.norm(dim=-1), torch.ones(2, 3, 4, dtype=torch.float64))
-            exact = (signals @ rotation.T - 0.2).clamp(min=0)
+            exact = (signals @ rotation.T - 0.1).clamp(min=0)
             torch.testing.assert_close(layer(maps).movedim(1, -1), exact)
             assert report.coherence < 1e-12
             assert report.active == float((exact > 0).double().mean())
@@ -115,17 +115,67 @@ def test_sparse_codes_of_orthogonal_atoms_are_the_lasso_and_of_nearly_orthogonal
     assert gaps[2] == pytest.approx(0.1 * gaps[1], rel=0.1)
 
 
-def test_codes_of_a_position_depend_on_it_alone_and_learning_reaches_all_parts():
-    layer = SparseCodes(3, 5, 10)
+def drawn(layer, *, seed):
+    """Return a layer with weights of its own."""
     with torch.no_grad():
-        for value, seed in ((layer.projection.weight, 0), (layer.directions, 1)):
-            value.copy_(torch.randn(value.shape, generator=torch.Generator().manual_seed(seed)))
+        for number, value in enumerate((layer.projection.weight, layer.directions)):
+            value.copy_(torch.randn(value.shape, generator=torch.Generator().manual_seed(seed + number)))
     layer.begin()
-    maps = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(2))
-    torch.testing.assert_close(layer(maps.roll((1, 2), (2, 3))), layer(maps).roll((1, 2), (2, 3)))
-    layer(maps).square().sum().backward()
+    return layer
+
+
+@pytest.mark.parametrize(("window", "stride"), [(1, 1), (3, 2), (5, 1)])
+def test_codes_depend_on_their_window_alone_and_learning_reaches_all_parts(window, stride):
+    layer = drawn(SparseCodes(3, 5, 10, window=window, stride=stride), seed=0)
+    maps = torch.randn(1, 3, 7, 8, generator=torch.Generator().manual_seed(2))
+    codes = layer(maps)
+    assert codes.shape == (1, 10, -(-7 // stride), -(-8 // stride))
+    other = maps.clone()
+    other[:, :, 4, 2] += 5.0
+    changed = (layer(other) - codes).abs().amax((0, 1)) > 0
+    centres = torch.meshgrid(*(torch.arange(0, n, stride) for n in (7, 8)), indexing="ij")
+    reached = ((centres[0] - 4).abs() <= window // 2) & ((centres[1] - 2).abs() <= window // 2)
+    assert torch.equal(changed, reached)
+    codes.square().sum().backward()
     for parameter in layer.parameters():
         assert float(parameter.grad.abs().sum()) > 0
+
+
+def test_codes_do_not_see_the_size_of_their_window():
+    layer = drawn(SparseCodes(3, 5, 10), seed=3)
+    maps = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(4))
+    torch.testing.assert_close(layer(7 * maps), layer(maps))
+
+
+def test_sizes_of_the_windows_are_checked():
+    with pytest.raises(ValueError, match="`window` must be odd, got 2"):
+        SparseCodes(3, 5, 10, window=2)
+    with pytest.raises(ValueError, match="`stride` must be an integer >= 1"):
+        SparseCodes(3, 5, 10, stride=0)
+
+
+def test_a_network_that_learnt_from_mirror_images_judges_both_sides():
+    images, labels = bars()
+    tilted = images.clone()
+    tilted[:, :, :, :5] //= 3
+    plain = network("cnn", max_epochs=2).fit(tilted, labels)
+    both = network("cnn", max_epochs=2, mirror=True).fit(tilted, labels)
+    assert np.abs(plain.decision_function(tilted) - plain.decision_function(tilted.flip(-1))).max() > 1e-3
+    np.testing.assert_array_equal(both.decision_function(tilted), both.decision_function(tilted.flip(-1)))
+    with torch.no_grad():
+        sides = [both.network_(side) for side in (tilted, tilted.flip(-1))]
+    np.testing.assert_allclose(both.decision_function(tilted), (sides[0] + sides[1]) / 2, atol=1e-6)
+
+
+def test_grid_tells_positions_apart_and_hybrid_does_not():
+    maps = torch.zeros(2, 5, 16, 16)
+    maps[0, :, 6, 6], maps[1, :, 8, 10] = 1.0, 1.0  # the same, out of reach of the borders
+    for kind in ("hybrid", "grid"):
+        net = ClassifierNetwork(kind, (5, 16, 16), 3, width=4).eval()
+        first, second = net.hidden(maps).detach()
+        assert len(first) == (8 if kind == "hybrid" else 16)
+        apart = float((first - second).abs().max() / first.abs().max())
+        assert apart > 0.1 if kind == "grid" else apart < 1e-5
 
 
 def test_weights_come_from_the_seed_alone():

@@ -124,3 +124,29 @@ class AugmentedNetwork(TrainableNetwork):
             changed = pixels(self.augmentation(images, noise=noise))
             maps = changed if self.features is None else self.features(changed)
         return self.network.losses(maps, labels, noise=noise)
+
+
+class TwoSidedNetwork(TrainableNetwork):
+    """A classifier's network as it is trained on maps of images and of their mirror images, computed once.
+
+    Parameters
+    ----------
+    network : ClassifierNetwork
+        Trained in place.
+    """
+
+    def __init__(self, network: ClassifierNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def losses(self, *parts: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
+        """Return the cross-entropy (n,): of maps, mirrored maps, of which one is drawn, and labels in training.
+
+        In ``eval`` mode, of maps and labels.
+        """
+        if not self.training:
+            return self.network.losses(*parts, noise=noise)
+        maps, mirrored, labels = parts
+        other = per_sample(lambda n: torch.randint(0, 2, (n,), generator=noise), len(maps), noise=noise)
+        chosen = torch.where(other.to(maps.device)[:, None, None, None] == 1, mirrored, maps)
+        return self.network.losses(chosen, labels, noise=noise)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
@@ -16,8 +17,9 @@ from phasewave.classify.normalisation import SharedBatchNorm2d
 from phasewave.runs.shared_batches import per_sample
 from phasewave.runs.trainable import TrainableNetwork, draw_weights
 
-Kind = Literal["hybrid", "perceptron", "encoder", "istc", "cnn"]
+Kind = Literal["hybrid", "grid", "perceptron", "encoder", "istc", "cnn"]
 _SMOOTHING = 0.1  # of the labels
+_STEPS = 8  # of the homotopy: the source takes 12, which take half as long again
 
 
 class ResidualBlock(nn.Module):
@@ -49,6 +51,13 @@ def convolution(n_inputs: int, n_outputs: int, side: int, *, stride: int = 1) ->
     return nn.Sequential(kernel, SharedBatchNorm2d(n_outputs))
 
 
+def _connected(n_inputs: int, n_outputs: int) -> nn.Sequential:
+    """Return a rectified fully connected layer of maps of ``n_inputs`` values, to maps of one position."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Unflatten(1, (n_inputs, 1, 1)), convolution(n_inputs, n_outputs, 1), nn.ReLU()
+    )
+
+
 class ClassifierNetwork(TrainableNetwork):
     r"""Standardised maps through a body to a linear classifier, trained by cross-entropy.
 
@@ -57,10 +66,12 @@ class ClassifierNetwork(TrainableNetwork):
     ========== ==========================================================================================
     hybrid     a 1 x 1 convolution to ``width`` channels, two residual blocks, one of stride 2 to twice
                the channels, the mean over positions
+    grid       "hybrid" with a fully connected layer of 4 ``width`` in place of the mean: it tells positions
+               apart, which helps where things are centred
     encoder    a local encoder shared by all positions: three 1 x 1 convolutions of ``width`` channels
     perceptron two fully connected layers of 4 ``width``
-    istc       sparse codes over a learnt dictionary of 4 ``width`` atoms, see
-               `phasewave.classify.istc.SparseCodes`
+    istc       sparse codes of 3 x 3 windows over a learnt dictionary of 4 ``width`` atoms, see
+               `phasewave.classify.istc.SparseCodes`, then a fully connected layer of 8 ``width``
     cnn        "hybrid" with the scattering replaced by ``n_halvings`` learnt 3 x 3 convolutions of stride 2
                (pixels in)
     ========== ==========================================================================================
@@ -69,7 +80,7 @@ class ClassifierNetwork(TrainableNetwork):
 
     Parameters
     ----------
-    kind : {"hybrid", "perceptron", "encoder", "istc", "cnn"}
+    kind : {"hybrid", "grid", "perceptron", "encoder", "istc", "cnn"}
     shape : tuple of int
         (channels, h, w) of the maps.
     n_classes : int
@@ -113,32 +124,35 @@ class ClassifierNetwork(TrainableNetwork):
             fail("dropout", "lie in [0, 1)", dropout)
         self.kind, self.dropout = kind, dropout
         channels, height, width_out = (integer("shape", n, minimum=1) for n in shape)
-        points = height * width_out
+        points, halved = height * width_out, math.ceil(height / 2) * math.ceil(width_out / 2)
         with torch.device("meta"):
-            if kind in ("hybrid", "cnn"):
-                entry: list[nn.Module] = [convolution(channels, width, 1 if kind == "hybrid" else 3)]
+            if kind in ("hybrid", "grid", "cnn"):
+                entry: list[nn.Module] = [convolution(channels, width, 1)]
                 if kind == "cnn":
                     entry = []
                     for octave in range(n_halvings):
                         entry += [convolution(channels if octave == 0 else width, width, 3, stride=2), nn.ReLU()]
                 blocks = [ResidualBlock(width, width), ResidualBlock(width, 2 * width, stride=2)]
-                self.body = nn.Sequential(*entry, nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+                end: list[nn.Module] = [nn.AdaptiveAvgPool2d(1)]
                 n_features = 2 * width
+                if kind == "grid":
+                    end = [*_connected(2 * width * halved, 4 * width)]
+                    n_features = 4 * width
+                self.body = nn.Sequential(*entry, nn.ReLU(), *blocks, *end, nn.Flatten())
             elif kind == "encoder":
                 sizes = [channels, width, width, width]
                 layers = [(convolution(a, b, 1), nn.ReLU()) for a, b in itertools.pairwise(sizes)]
                 self.body = nn.Sequential(*(layer for pair in layers for layer in pair), nn.Flatten())
                 n_features = width * points
             elif kind == "perceptron":
-                sizes = [channels * points, 4 * width, 4 * width]
-                layers = [(convolution(a, b, 1), nn.ReLU()) for a, b in itertools.pairwise(sizes)]
-                flat = nn.Flatten(), nn.Unflatten(1, (sizes[0], 1, 1))
-                self.body = nn.Sequential(*flat, *(layer for pair in layers for layer in pair), nn.Flatten())
+                first, second = _connected(channels * points, 4 * width), _connected(4 * width, 4 * width)
+                self.body = nn.Sequential(first, second, nn.Flatten())
                 n_features = 4 * width
             else:
-                codes = SparseCodes(channels, width, 4 * width)
-                self.body = nn.Sequential(codes, SharedBatchNorm2d(4 * width), nn.Flatten())
-                n_features = 4 * width * points
+                codes = SparseCodes(channels, width, 4 * width, n_steps=_STEPS)
+                layer = _connected(4 * width * halved, 8 * width)
+                self.body = nn.Sequential(codes, SharedBatchNorm2d(4 * width), layer, nn.Flatten())
+                n_features = 8 * width
             self.linear = nn.Linear(n_features, n_classes)
             self.register_buffer("mean", torch.zeros(channels, 1, 1))
             self.register_buffer("scale", torch.ones(channels, 1, 1))

@@ -1,4 +1,4 @@
-"""Sparse codes over a learnt dictionary as a layer: homotopy soft thresholding at every position of maps."""
+"""Sparse codes over a learnt dictionary as a layer: homotopy soft thresholding of the windows of maps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from phasewave.checks import integer
+from phasewave.checks import fail, integer
 from phasewave.solve.homotopy import istc
 from phasewave.solve.sparse_problem import duality_gap
 
-_PENALTY = 0.2  # at the start of a training
+_PENALTY = 0.1  # at the start of a training
 _MIX = 1e-6
 
 
@@ -46,15 +46,16 @@ class SparsityReport:
 
 
 class SparseCodes(nn.Module):
-    r"""Project each position, normalise it, and code it sparsely by `phasewave.solve.homotopy.istc`.
+    r"""Project each window, normalise it, and code it sparsely by `phasewave.solve.homotopy.istc`.
 
     .. math::
 
         w = \frac{P x}{|P x|}, \quad
         z \approx \arg\min_{z \ge 0} \tfrac12 |w - D z|^2 + \lambda |z|_1
 
-    The 1 x 1 projection P, the atoms of D (norm 1 by construction) and lambda are learnt; the codes of a position
-    depend on that position alone.
+    with x the ``window`` x ``window`` positions about every ``stride``-th one, 0 outside of the maps. The
+    projection P, the atoms of D (norm 1 by construction) and lambda are learnt; the codes depend on their window
+    alone.
 
     Parameters
     ----------
@@ -65,11 +66,15 @@ class SparseCodes(nn.Module):
     n_atoms : int
     n_steps : int
         K, steps of the homotopy.
+    window : int
+        Side of the windows, odd.
+    stride : int
+        From window to window.
 
     Raises
     ------
     TypeError, ValueError
-        If a number is under 1.
+        If a number is under 1, or the window even.
 
     Notes
     -----
@@ -77,12 +82,23 @@ class SparseCodes(nn.Module):
     measured: `report`. Source: Zarka, Thiry, Angles and Mallat 2020.
     """
 
-    def __init__(self, n_inputs: int, dimension: int, n_atoms: int, *, n_steps: int = 12) -> None:
+    def __init__(
+        self, n_inputs: int, dimension: int, n_atoms: int, *, n_steps: int = 12, window: int = 3, stride: int = 2
+    ) -> None:
         super().__init__()
         integer("dimension", dimension, minimum=1)
         integer("n_atoms", n_atoms, minimum=1)
         self.n_steps = integer("n_steps", n_steps, minimum=1)
-        self.projection = nn.Conv2d(integer("n_inputs", n_inputs, minimum=1), dimension, 1, bias=False)
+        if integer("window", window, minimum=1) % 2 == 0:
+            fail("window", "be odd", window)
+        self.projection = nn.Conv2d(
+            integer("n_inputs", n_inputs, minimum=1),
+            dimension,
+            window,
+            stride=integer("stride", stride, minimum=1),
+            padding=window // 2,
+            bias=False,
+        )
         self.directions = nn.Parameter(torch.empty(n_atoms, dimension))
         self.log_penalty = nn.Parameter(torch.empty(1))
 
@@ -102,11 +118,11 @@ class SparseCodes(nn.Module):
         return self.log_penalty.exp()[0]
 
     def signals(self, maps: torch.Tensor) -> torch.Tensor:
-        """Return w, (n, h, w, dimension), of maps (n, n_inputs, h, w)."""
+        """Return w, (n, ceil(h / stride), ceil(w / stride), dimension), of maps (n, n_inputs, h, w)."""
         return nn.functional.normalize(self.projection(maps).movedim(1, -1), dim=-1, eps=_MIX)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Return the codes (n, n_atoms, h, w) of maps (n, n_inputs, h, w)."""
+        """Return the codes (n, n_atoms, ceil(h / stride), ceil(w / stride)) of maps (n, n_inputs, h, w)."""
         codes = istc(self.signals(maps), self.dictionary, self.penalty, n_steps=self.n_steps)
         return codes.movedim(-1, 1)
 

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from phasewave.checks import choice, fail, integer
-from phasewave.classify.augmentation import Augmentation, AugmentedNetwork
+from phasewave.classify.augmentation import Augmentation, AugmentedNetwork, TwoSidedNetwork
 from phasewave.classify.features import (
     Contrast,
     NonlinearityName,
@@ -51,12 +51,12 @@ class ClassifierTraining(TrainingSettings):
 class NetworkClassifier(ClassifierMixin, BaseEstimator):
     """A network over compressed scattering maps, or over pixels for comparison.
 
-    The maps are computed once and kept in memory, so that an epoch costs what the network costs; those of images
-    shifted or mirrored at random are computed in each epoch anew.
+    The maps, and those of mirror images, are computed once and kept in memory, so that an epoch costs what the
+    network costs; those of images shifted at random are computed in each epoch anew.
 
     Parameters
     ----------
-    kind : {"hybrid", "perceptron", "encoder", "istc", "cnn"}
+    kind : {"hybrid", "grid", "perceptron", "encoder", "istc", "cnn"}
         See `phasewave.classify.hybrid.ClassifierNetwork`; "cnn" sees pixels.
     n_scales, n_angles, max_order, nonlinearity, floor, exponent, contrast
         Of the features, see `phasewave.classify.features.CompressedScattering`.
@@ -68,7 +68,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         Training images are shifted at random by up to so many pixels along each axis, see
         `phasewave.classify.augmentation.Augmentation`.
     mirror : bool
-        Training images are mirrored at random: not for digits and text.
+        Training images are mirrored at random, and images are judged together with their mirror image: not for
+        digits and text.
     max_epochs : int, optional
         The learning rate falls to 0 over these, as a cosine; by default 3000 steps, in 15 to 200 epochs.
     batch_size : int, optional
@@ -166,18 +167,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         images, labels = image_tensor(X), checked_labels(y, len(X))
         augmentation.check(images.shape[-2:])
         self.classes_, found = np.unique(labels, return_inverse=True)
-        train = (images, torch.from_numpy(found.astype(np.int64)))
-        schedule = self._settings
+        train: tuple[torch.Tensor, ...] = (images, torch.from_numpy(found.astype(np.int64)))
+        held, schedule = train, self._settings
         if validation is not None:
             held = (image_tensor(validation[0], images.shape[1:]), self._positions(validation[1]))
             settings = schedule(len(images), self.patience)
         elif not 0 <= self.validation_fraction < 1:
             fail("validation_fraction", "lie in [0, 1)", self.validation_fraction)
         elif self.validation_fraction == 0:
-            held, settings = (
-                train,
-                schedule(len(images), _MOST_EPOCHS if self.max_epochs is None else self.max_epochs),
-            )
+            settings = schedule(len(images), _MOST_EPOCHS if self.max_epochs is None else self.max_epochs)
         else:
             at, out = hold_out(len(images), fraction=self.validation_fraction, seed=self.seed)
             held, train = _rows(train, out), _rows(train, at)
@@ -188,7 +186,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         own = held is train
         held = (self._maps(held[0]), held[1])
         trained: TrainableNetwork = self.network_
-        if augmentation:
+        if self.mirror and not self.max_shift:
+            train = (self._maps(train[0]), self._maps(train[0].flip(-1)), train[1])
+            self.network_.standardise(train[0])
+            trained = TwoSidedNetwork(self.network_)
+        elif augmentation:
             self.network_.standardise(self._maps(train[0][:: max(1, len(train[0]) // 2000)]))
             features = None if self.features_ is None else self.features_.scattering_
             trained = AugmentedNetwork(self.network_, features, augmentation)
@@ -212,15 +214,19 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the scores (n, number of classes) of images, float32.
 
+        With ``mirror`` they are the means of those of an image and of its mirror image.
+
         Raises
         ------
         TypeError, ValueError
             If the images are not like those of the fit.
         """
         check_is_fitted(self, "network_")
-        maps = self._maps(image_tensor(X, self.shape_))
-        found = [self.network_(part.to(self.device)).cpu() for part in maps.split(_ROWS)]
-        return torch.cat(found).numpy()
+        images = image_tensor(X, self.shape_)
+        scores = self._scores(images)
+        if self.mirror:
+            scores = (scores + self._scores(images.flip(-1))) / 2
+        return scores.numpy()
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the class of each image.
@@ -321,6 +327,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             classifier={name: value for name, value in self.get_params().items() if name not in told},
         )
 
+    def _scores(self, images: torch.Tensor) -> torch.Tensor:
+        parts = self._maps(images).split(_ROWS)
+        return torch.cat([self.network_(part.to(self.device)).cpu() for part in parts])
+
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
         return images if self.features_ is None else self.features_.maps(images)
 
@@ -332,6 +342,5 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         return torch.from_numpy(np.searchsorted(self.classes_, labels).astype(np.int64))
 
 
-def _rows(parts: tuple[torch.Tensor, torch.Tensor], at: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    index = torch.from_numpy(at)
-    return parts[0][index], parts[1][index]
+def _rows(parts: tuple[torch.Tensor, ...], at: np.ndarray) -> tuple[torch.Tensor, ...]:
+    return tuple(part[torch.from_numpy(at)] for part in parts)

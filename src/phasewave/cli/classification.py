@@ -43,7 +43,9 @@ from phasewave.runs.training_records import TrainingProgress
 
 _LINE_SECONDS = 15.0
 
-ModelName = Literal["linear", "logistic", "svm", "affine", "hybrid", "perceptron", "encoder", "istc", "cnn"]
+ModelName = Literal[
+    "linear", "logistic", "svm", "affine", "hybrid", "grid", "perceptron", "encoder", "istc", "cnn"
+]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a fit, or its model.h5.")]
 SplitOption = Annotated[
     Literal["train", "val", "test", "all"], typer.Option(help="Which images of DATA; all: every one.")
@@ -65,7 +67,8 @@ def fit_command(
         ModelName,
         typer.Option(
             help="On scattering: linear (ridge), logistic, svm (Gaussian), affine (axes of each class), or a "
-            "network: hybrid (residual), perceptron, encoder (1x1), istc (sparse codes). cnn: hybrid on pixels."
+            "network: hybrid (residual), grid (hybrid that tells positions apart), perceptron, encoder (1x1), "
+            "istc (sparse codes). cnn: hybrid on pixels."
         ),
     ] = "linear",
     n_train: Annotated[
@@ -97,7 +100,10 @@ def fit_command(
         int, typer.Option(min=0, help="Networks: shift training images at random by up to so many pixels.")
     ] = 0,
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Networks: mirror training images at random; not for digits and text.")
+        bool,
+        typer.Option(
+            "--mirror", help="Networks: learn from mirror images too, judge by both; not for digits, text."
+        ),
     ] = False,
     size: SizeOption = None,
     color: ColorOption = "keep",

@@ -11,6 +11,7 @@ from ase.optimize import BFGS
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from phasewave.molecules.atom_scattering import AtomScattering
 from phasewave.molecules.calculator import ScatteringCalculator
 from phasewave.molecules.model import EnergyModel
 from phasewave.molecules.model_file import save_model
@@ -26,12 +27,15 @@ def distorted(atoms, amplitude, seed):
     return moved
 
 
-@pytest.fixture(scope="module")
-def model(small_kernel):
+@pytest.fixture(scope="module", params=["kernel", "atoms"])
+def model(request, small_kernel):
     """Fitted to methanol with a spring between every two atoms."""
     known = [MINIMUM, *(distorted(MINIMUM, 0.02 * (1 + seed % 5), seed) for seed in range(240))]
     strains = [atoms.get_all_distances() - MINIMUM.get_all_distances() for atoms in known]
     energies = [5.0 * np.triu(strain**2).sum() - 20.0 for strain in strains]
+    if request.param == "atoms":
+        at_atoms = AtomScattering(elements=("H", "C", "O"))
+        return EnergyModel(at_atoms, LeaveOneOutRidge()).fit(known, energies)
     features = clone(small_kernel).set_params(n_references=300)
     return EnergyModel(features, LeaveOneOutRidge(scale_columns=False)).fit(known, energies)
 

@@ -90,13 +90,19 @@ def compiled_first_order(
     kept[channels] = np.arange(len(channels))
     n_lattices = len(x_weights)
     sums = np.empty((n_lattices, n_y, n_degrees, n_channels, len(powers)))
-    moduli = np.empty((n_lattices, len(channels), n_degrees - 1, n_y, n_z * n_x), np.float32)
+    if bridge is None:
+        blurs = (np.zeros((n_lattices, n_x, 0), np.float32), np.zeros((n_lattices, n_z, 0), np.float32))
+    else:
+        blurs = (bridge.kernels[0].contiguous().numpy(), bridge.kernels[2].contiguous().numpy())
+    targets = (blurs[1].shape[2], blurs[0].shape[2])
+    moduli = np.empty((n_lattices, n_y, len(channels), n_degrees - 1, *targets), np.float32)
 
     def work(planes: tuple[int, int]) -> None:
         integrate_moduli(
             planes,
             gaussians,
             (x_weights, z_weights),
+            blurs,
             atoms,
             mixing.matrix,
             (tables.coefficients, tables.counts, tables.lowest, tables.degrees, tables.smoothing),
@@ -113,4 +119,6 @@ def compiled_first_order(
     total = torch.from_numpy(np.einsum("hydcq,hy->dcq", sums, y_weights.astype(np.float64)))
     if bridge is None:
         return total, None
-    return total, bridge.fields(torch.from_numpy(moduli).view(*moduli.shape[:4], n_z, n_x))
+    along_y = bridge.kernels[1].flatten(0, 1).T @ torch.from_numpy(moduli).flatten(0, 1).flatten(1)
+    fields = along_y.view(-1, len(channels), n_degrees - 1, *targets)
+    return total, fields.permute(2, 1, 4, 3, 0).contiguous()  # degree, channel, x, z, y

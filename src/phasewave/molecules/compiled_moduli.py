@@ -100,10 +100,20 @@ def _squared_moduli(
 
 
 @compiled
+def _blur_plane(moduli: Any, x_kernel: Any, z_kernel: Any, along_x: Any, blurred: Any) -> None:
+    """Blur planes ``(n, n_z, n_x)`` along both axes to ``(n, n_Z, n_X)``, while they are in the cache."""
+    n_planes, n_z, n_x = moduli.shape
+    np.dot(moduli.reshape(n_planes * n_z, n_x), x_kernel, along_x.reshape(n_planes * n_z, x_kernel.shape[1]))
+    for l in range(n_planes):
+        np.dot(z_kernel.T, along_x[l], blurred[l])
+
+
+@compiled
 def integrate_moduli(
     planes: Any,
     gaussians: Any,
     weights: Any,
+    blurs: Any,
     charges: Any,
     mixes: Any,
     tables: Any,
@@ -123,6 +133,8 @@ def integrate_moduli(
         ``(h, n_atoms, n_powers, n_nodes)`` along x, y and z.
     weights : tuple of two ndarray
         ``(h, n_nodes)`` along x and z.
+    blurs : tuple of two ndarray
+        ``(h, n_nodes, n_targets)`` along x and z: what moduli that are kept are blurred by.
     charges : tuple of three ndarray
         Of the sources ``(n_sources, n_atoms)``; the first element and the one after the last of each
         ``(n_sources, 2)``; the element of each atom, ascending.
@@ -135,11 +147,11 @@ def integrate_moduli(
     powers : ndarray
         The ``q``.
     kept : ndarray
-        For each channel where its moduli are kept, or -1.
+        For each channel where its moduli, blurred, are kept, or -1.
     sums : ndarray
         float64 ``(h, n_y, n_degrees, n_channels, n_powers)``, written.
     moduli : ndarray
-        ``(h, n_kept, n_degrees - 1, n_y, n_z * n_x)``, written.
+        ``(h, n_y, n_kept, n_degrees - 1, n_Z, n_X)``, written.
     """
     _, counts, _, degrees, smoothing = tables
     n_lattices, n_atoms, n_powers, n_x = gaussians[0].shape
@@ -153,7 +165,9 @@ def integrate_moduli(
     right = np.empty((n_sources, n_atoms * n_powers * n_x), np.float32)
     fields = np.empty((n_sources, len(degrees), n_z, n_x), np.float32)
     squared = np.empty((n_degrees, n), np.float32)
-    mixed, modulus, weight = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
+    mixed, weight = np.empty(n, np.float32), np.empty(n, np.float32)
+    own = np.empty((n_degrees, n_z, n_x), np.float32)
+    along_x = np.empty((n_degrees - 1, n_z, blurs[0].shape[2]), np.float32)
     for h in range(n_lattices):
         for z in range(n_z):
             for x in range(n_x):
@@ -164,9 +178,10 @@ def integrate_moduli(
             for c in range(len(mixes)):
                 _squared_moduli(every, mixes[c], degrees, smoothing, floor, mixed, squared)
                 for l in range(n_degrees):
+                    modulus = own[l].reshape(n)
                     for p in range(n):
                         modulus[p] = np.sqrt(squared[l, p])
                     for q in range(len(powers)):
                         sums[h, y, l, c, q] = power_sum(weight, squared[l], modulus, powers[q])
-                    if l > 0 and kept[c] >= 0:
-                        moduli[h, kept[c], l - 1, y] = modulus
+                if kept[c] >= 0:
+                    _blur_plane(own[1:], blurs[0][h], blurs[1][h], along_x, moduli[h, y, kept[c]])

@@ -94,6 +94,17 @@ def test_a_learning_curve_shows_the_means(drawn, tmp_path):
     assert len([tick for tick in axes.get_yticklabels() if tick.get_text()]) >= 2
 
 
+def test_many_curves_have_names_that_cover_nothing(drawn, tmp_path):
+    others = [OtherCurve(f"other {k}", (50, 500), (0.3, 0.1), "") for k in range(5)]
+    draw_learning_curve(tmp_path / "c.png", points(2.0), unit="", title="QM9", label="kernel", beside=others)
+    axes = drawn[0].axes[0]
+    drawn[0].canvas.draw()
+    heading = next(
+        text for text in axes.get_children() if getattr(text, "get_text", str)() == "Mean absolute error"
+    )
+    assert not axes.get_legend().get_window_extent().overlaps(heading.get_window_extent())
+
+
 def test_a_picture_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     def full(self, stream, **settings):
         stream.write(b"half")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from phasewave.molecules.known_curves import OtherCurve, read_curves
+from phasewave.molecules.known_curves import OtherCurve, curve_label, read_curves
 
 HEAD = "label,n_train,mae,unit,source\n"
 
@@ -39,3 +39,10 @@ def test_neither_run_nor_table(tmp_path):
         read_curves(tmp_path / "none")
     with pytest.raises(ValueError, match="must be the folder of a finished learning curve"):
         read_curves(tmp_path)
+
+
+def test_a_curve_says_where_its_features_are_read():
+    assert curve_label({"model": "kernel", "features": None}) == "kernel"
+    assert curve_label({"model": "ridge", "features": {"n_scales": 3}}) == "ridge"
+    at_atoms = {"model": "ridge", "features": {"at_atoms": {"n_scales": 6}}}
+    assert curve_label(at_atoms) == "ridge, moduli at the atoms"

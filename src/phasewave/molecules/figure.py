@@ -96,8 +96,10 @@ def draw_learning_curve(
         Drawn thinner; those of another unit are not.
     """
     name, size = shown_unit(unit)
+    others = [other for other in beside if other.unit == unit]
+    rows_of_names = (len(others) + 3) // 2
     figure = Figure(figsize=(6.4, 4.6), dpi=150, facecolor="white")
-    axes = figure.add_axes((0.12, 0.12, 0.83, 0.72))
+    axes = figure.add_axes((0.12, 0.12, 0.83, 0.72 - 0.045 * max(0, rows_of_names - 2)))
     figure.text(0.12, 0.955, title, va="top", fontsize=11, fontweight="bold", color=INK)
     sizes = np.array(sorted({point["n_train"] for point in points}))
     keys = (("baseline_mae", BASELINE, "composition alone", "s"), ("mae", MODEL, label, "o"))
@@ -117,7 +119,7 @@ def draw_learning_curve(
                 fontsize=8,
                 color=colour,
             )
-    for other, colour in zip([other for other in beside if other.unit == unit], cycle(_OTHERS)):
+    for other, colour in zip(others, cycle(_OTHERS)):
         axes.plot(
             other.sizes,
             np.array(other.errors) / size,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from ase.units import kcal, mol
 
@@ -62,10 +64,17 @@ def read_curves(path: str | os.PathLike[str]) -> list[OtherCurve]:
     return _of_a_table(where)
 
 
+def curve_label(settings: Mapping[str, Any]) -> str:
+    """Return what a learning curve with these settings is called: its model, and where its features are read."""
+    at_atoms = (settings.get("features") or {}).get("at_atoms")
+    label: str = settings["model"]
+    return label if at_atoms is None else f"{label}, moduli at the atoms"
+
+
 def _of_a_run(folder: Path) -> OtherCurve:
     try:
         metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-        label = json.loads((folder / RECORD).read_text(encoding="utf-8"))["settings"]["model"]
+        label = curve_label(json.loads((folder / RECORD).read_text(encoding="utf-8"))["settings"])
         points = metrics["mean"]
         sizes, errors = (tuple(point[key] for point in points) for key in ("n_train", "mae"))
         return OtherCurve(label, sizes, errors, metrics["unit"])

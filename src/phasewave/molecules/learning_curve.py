@@ -17,7 +17,7 @@ from phasewave.molecules.feature_parts import feature_settings
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.figure import draw_learning_curve
 from phasewave.molecules.fitting import choose_property, make_task, split_features, train
-from phasewave.molecules.known_curves import OtherCurve
+from phasewave.molecules.known_curves import OtherCurve, curve_label
 from phasewave.molecules.model_settings import ModelSettings
 from phasewave.molecules.predictions import predict_molecules
 from phasewave.molecules.recording import FIGURE, METRICS, RECORD
@@ -146,7 +146,7 @@ def learning_curve(
             points,
             unit=unit,
             title=f"{dataset.source.get('title', 'Molecules')}, {chosen}",
-            label=settings.model,
+            label=curve_label(identity),
             beside=beside,
         )
     return metrics

@@ -42,6 +42,19 @@ def test_all_shifts_and_both_sides_come_equally_often():
     assert torch.equal(Augmentation()(point, noise=noise), point)
 
 
+def test_views_are_the_image_its_neighbours_and_their_mirror_images():
+    x = pictures()
+    assert len(list(Augmentation().views(x))) == 1
+    assert torch.equal(next(Augmentation(3, True).views(x)), x)
+    assert torch.equal(list(Augmentation(mirror=True).views(x))[1], x.flip(-1))
+    point = torch.zeros(1, 1, 7, 7)
+    point[0, 0, 2, 1] = 1
+    seen = torch.cat(list(Augmentation(max_shift=2, mirror=True).views(point))).sum((0, 1))
+    cross = torch.zeros(7, 7)
+    cross[1:4, 1] = cross[2, 0:3] = 1
+    assert torch.equal(seen, cross + cross.flip(-1))
+
+
 def test_a_sample_is_changed_alike_however_many_processes_share_the_batch():
     x, change = pictures(7), Augmentation(max_shift=3, mirror=True)
     whole = change(x, noise=torch.Generator().manual_seed(5))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from phasewave.classify.augmentation import Augmentation
 from phasewave.classify.hybrid import ClassifierNetwork
 from phasewave.classify.istc import SparseCodes
 from phasewave.classify.model_file import SavedClassifier, load_classifier, save_classifier
@@ -154,17 +155,21 @@ def test_sizes_of_the_windows_are_checked():
         SparseCodes(3, 5, 10, stride=0)
 
 
-def test_a_network_that_learnt_from_mirror_images_judges_both_sides():
+def test_a_network_that_learnt_from_changed_images_judges_by_their_mean():
     images, labels = bars()
     tilted = images.clone()
     tilted[:, :, :, :5] //= 3
+    turned = tilted.flip(-1)
     plain = network("cnn", max_epochs=2).fit(tilted, labels)
-    both = network("cnn", max_epochs=2, mirror=True).fit(tilted, labels)
-    assert np.abs(plain.decision_function(tilted) - plain.decision_function(tilted.flip(-1))).max() > 1e-3
-    np.testing.assert_array_equal(both.decision_function(tilted), both.decision_function(tilted.flip(-1)))
-    with torch.no_grad():
-        sides = [both.network_(side) for side in (tilted, tilted.flip(-1))]
-    np.testing.assert_allclose(both.decision_function(tilted), (sides[0] + sides[1]) / 2, atol=1e-6)
+    assert np.abs(plain.decision_function(tilted) - plain.decision_function(turned)).max() > 1e-3
+    for max_shift in (0, 2):
+        both = network("cnn", max_epochs=2, mirror=True, max_shift=max_shift).fit(tilted, labels)
+        np.testing.assert_allclose(both.decision_function(tilted), both.decision_function(turned), atol=1e-6)
+        views = list(Augmentation(max_shift, True).views(tilted))
+        assert len(views) == (10 if max_shift else 2)
+        with torch.no_grad():
+            mean = torch.stack([both.network_(view) for view in views]).mean(0)
+        np.testing.assert_allclose(both.decision_function(tilted), mean, atol=1e-6)
 
 
 def test_grid_tells_positions_apart_and_hybrid_does_not():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,6 +70,18 @@ class Augmentation:
             noise=noise,
         )
         return moved(images, numbers[:, :2], mirrored=(numbers[:, 2] == 1) & self.mirror)
+
+    def views(self, images: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield the images (n, C, H, W) as a trained classifier is to see them, for the mean of its scores.
+
+        They come as they are; if shifts were learnt, also shifted by one pixel up, down, left and right; and if
+        mirror images were, the mirror image of each of these.
+        """
+        steps = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)] if self.max_shift else [(0, 0)]
+        for side in (False, True) if self.mirror else (False,):
+            mirrored = torch.full((len(images),), side)
+            for step in steps:
+                yield moved(images, torch.tensor([step]).expand(len(images), 2), mirrored=mirrored)
 
 
 def moved(images: torch.Tensor, shifts: torch.Tensor, *, mirrored: torch.Tensor) -> torch.Tensor:

@@ -101,9 +101,7 @@ def fit_command(
     ] = 0,
     mirror: Annotated[
         bool,
-        typer.Option(
-            "--mirror", help="Networks: learn from mirror images too, judge by both; not for digits, text."
-        ),
+        typer.Option("--mirror", help="Networks: mirror training images at random; not for digits and text."),
     ] = False,
     size: SizeOption = None,
     color: ColorOption = "keep",
@@ -116,6 +114,8 @@ def fit_command(
     resume: ResumeOption = False,
 ) -> None:
     """Learn the classes of DATA from its training images, and measure that on its test images.
+
+    A network that learnt from shifted or mirrored images judges an image by the mean over such views of it.
 
     The folder gets model.h5, metrics.json, run.json and figure.png. Without --n-train, the validation images
     decide which epoch of a network is kept. Ctrl-C keeps the training of a network; --resume goes on with it.

@@ -88,6 +88,11 @@ def test_the_network_is_its_recursion_written_out():
     torch.testing.assert_close(found, codes, rtol=1e-13, atol=1e-15)
 
 
+@pytest.mark.parametrize("batch", [(0,), (2, 0)])
+def test_no_signals_have_no_codes(batch):
+    assert istc(torch.zeros(*batch, 3), torch.eye(3, 5), 0.1).shape == (*batch, 5)
+
+
 def test_gradients_of_the_network():
     g = torch.Generator().manual_seed(0)
     w, matrix, analysis = (

@@ -96,7 +96,7 @@ def _iterates(
     for index, level in enumerate(levels):
         residual = problem.signals if index == 0 else problem.residual(codes)
         codes = shrink(codes + residual @ analysis, level, problem.threshold)
-        yield codes.reshape(*batch, -1), level.reshape(batch)
+        yield codes.reshape(*batch, codes.shape[1]), level.reshape(batch)
 
 
 def istc(

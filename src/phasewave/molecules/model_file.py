@@ -14,6 +14,7 @@ from phasewave.molecules.atom_scattering import AtomScattering, parameters_of
 from phasewave.molecules.baseline import CompositionBaseline
 from phasewave.molecules.environment_kernel import EnvironmentKernel
 from phasewave.molecules.environments import AtomicEnvironments
+from phasewave.molecules.feature_parts import module_of
 from phasewave.molecules.features import SolidScattering
 from phasewave.molecules.model import EnergyModel
 from phasewave.molecules.saving import regressor_settings, restore_regressor
@@ -106,8 +107,7 @@ def _pack_features(features: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def _unpack_features(settings: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
     kind, parameters = settings["class"], dict(settings["parameters"])
     if kind == "SolidScattering":
-        at_atoms = parameters.pop("at_atoms", None)
-        return SolidScattering(**parameters, at_atoms=None if at_atoms is None else AtomScattering(**at_atoms))
+        return module_of(parameters)
     if kind == "AtomScattering":
         return AtomScattering(**parameters)
     if kind == "EnvironmentKernel":

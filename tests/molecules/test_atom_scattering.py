@@ -130,7 +130,7 @@ def test_elements_far_apart_do_not_see_each_other():
     assert torch.allclose(together, apart, rtol=1e-9, atol=1e-9)
 
 
-def test_as_columns_of_solid_scattering(atoms, tmp_path):
+def test_as_columns_of_solid_scattering(atoms):
     at_atoms = AtomScattering(**SMALL)
     both = SolidScattering(channels=("all",), n_scales=2, max_degree=1, max_order=1, step=0.8, at_atoms=at_atoms)
     plain = clone(both).set_params(at_atoms=None)

@@ -62,7 +62,8 @@ def test_models_that_cannot_be_saved_leave_no_file(tmp_path, kernel_model):
         save_model(clone(kernel_model), path)
     foreign = EnergyModel(FunctionTransformer(), None)
     foreign.features_, foreign.regressor_ = foreign.features, None
-    with pytest.raises(TypeError, match="or an EnvironmentKernel to be saved, got FunctionTransf"):
+    message = "SolidScattering, an AtomScattering or an EnvironmentKernel to be saved, got FunctionTransf"
+    with pytest.raises(TypeError, match=message):
         save_model(foreign, path)
     assert not path.exists()
 

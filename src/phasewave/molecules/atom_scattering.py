@@ -113,9 +113,8 @@ class AtomScattering(TransformerMixin, BaseEstimator):
         """
         for name in ("elements", "channels", "powers"):
             values = getattr(self, name)
-            if isinstance(values, str) or not isinstance(values, Iterable) or not list(values):
-                fail(name, "be different values in a list, at least one", values)
-            if len(set(values)) < len(list(values)):
+            listed = [] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
+            if not listed or len(set(listed)) < len(listed):
                 fail(name, "be different values in a list, at least one", values)
         unknown = [symbol for symbol in self.elements if atomic_numbers.get(symbol, 0) < 1]
         if unknown:
@@ -204,7 +203,8 @@ class AtomScattering(TransformerMixin, BaseEstimator):
 
     def _sums(self, molecules: Molecules) -> Tensor:
         squared = self.moduli(molecules)
-        values = torch.stack([power_of(squared.sqrt(), squared, q) for q in self.powers], -1).flatten(1)
+        modulus = squared.sqrt()
+        values = torch.stack([power_of(modulus, squared, q) for q in self.powers], -1).flatten(1)
         numbers = torch.tensor([atomic_numbers[symbol] for symbol in self.elements], device=values.device)
         element = (molecules.numbers[:, None] == numbers).to(torch.int64).argmax(1)
         sums = values.new_zeros(len(molecules) * len(numbers), values.shape[1])

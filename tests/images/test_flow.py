@@ -32,7 +32,7 @@ def learnt():
     """A small prior of the two modes."""
     prior = FlowPrior(2, width=16, depth=2, seed=3)
     settings = TrainingSettings(
-        batch_size=256, learning_rate=5e-3, max_epochs=16, schedule="cosine", averaging=0.9
+        batch_size=256, learning_rate=5e-3, max_epochs=32, schedule="cosine", averaging=0.9
     )
     result = train_network(prior, (two_modes(4096, seed=0),), (two_modes(1024, seed=1),), settings=settings)
     return prior, result

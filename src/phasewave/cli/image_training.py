@@ -44,7 +44,7 @@ from phasewave.runs.interrupt import stop_on_signal
 from phasewave.runs.training_records import Precision
 
 _DEFAULTS = ImageGenerator()
-EMBEDDED = {"code_dim": 48, "n_atoms": 32, "epochs": 5, "prior_epochs": 80}
+EMBEDDED = {"code_dim": 48, "n_atoms": 32, "epochs": 5, "prior_epochs": 40}
 """For the embedded glyphs, so that their training takes no more than three minutes on two cores."""
 
 

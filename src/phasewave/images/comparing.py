@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from phasewave.checks import fail
 from phasewave.images.baselines import BASELINES, CHECKPOINTS, Model, make_baseline, own_model
+from phasewave.images.class_features import EPOCHS, ClassFeatures, class_record, learn_classes
 from phasewave.images.dataset import ImageSet
 from phasewave.images.dataset_file import image_checksum
 from phasewave.images.evaluation import ImageJudge
@@ -27,7 +29,9 @@ from phasewave.runs.training_records import TrainingProgress
 
 CHECKPOINT = "checkpoint.h5"
 GENERATED, CODES = "generated.png", "codes.png"
-_FILES = (METRICS, RECORD, FIGURE, GENERATED, CODES, CHECKPOINT, *CHECKPOINTS.values())
+CLASSES = "checkpoint_classes.h5"
+_CHECKPOINTS = (*CHECKPOINTS.values(), CLASSES, CHECKPOINT)
+_FILES = (METRICS, RECORD, FIGURE, GENERATED, CODES, *_CHECKPOINTS)
 _MOST = 1000
 
 
@@ -130,11 +134,14 @@ def evaluate_to(
                     stop=stop,
                 )
             )
+        classes = _classes(images, run / CLASSES, generator, seed=seed, say=say, progress=progress, stop=stop)
         say("real images among themselves")
         n = min(len(train), len(test), _MOST) if n_images is None else n_images
-        judge = ImageJudge(train, test, n_images=n, seed=seed)
+        judge = ImageJudge(train, test, n_images=n, seed=seed, classes=classes)
         laws = CodeLaws.of(generator, test)
         metrics = measure(generator, train, test, laws, seed=seed, judge=judge, progress=say)
+        if classes is not None:
+            metrics["classes"] = class_record(classes, _labelled(images, "test"))
         metrics["models"] = {}
         made: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         for model in models:
@@ -148,9 +155,43 @@ def evaluate_to(
         draw_codes(run / CODES, laws.codes, laws.noise)
         _draw(run / FIGURE, as_float(test), made, metrics)
         write_json(run / METRICS, metrics)
-    for name in (*CHECKPOINTS.values(), CHECKPOINT):
+    for name in _CHECKPOINTS:
         (run / name).unlink(missing_ok=True)
     return metrics
+
+
+def _labelled(images: ImageSet, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    if images.labels is None:
+        raise ValueError("the images have no labels")
+    return images.bytes(split), images.labels[torch.from_numpy(images.positions(split))]
+
+
+def _classes(
+    images: ImageSet,
+    checkpoint: Path,
+    generator: ImageGenerator,
+    *,
+    seed: int,
+    say: Callable[[str], None],
+    progress: Callable[[str, TrainingProgress, int], None] | None,
+    stop: Callable[[], bool] | None,
+) -> ClassFeatures | None:
+    """Return the features of a classifier of the images, if they are of classes."""
+    if images.labels is None:
+        return None
+    train, validation = (_labelled(images, name) for name in ("train", "val"))
+    if len(train[1].unique()) < 2:
+        return None
+    say("a classifier of the images, in whose last layer but one sets of them are compared too")
+    return learn_classes(
+        train,
+        validation,
+        seed=seed,
+        checkpoint=checkpoint,
+        device=generator.device,
+        progress=_named("classifier", progress, EPOCHS),
+        stop=stop,
+    )
 
 
 def comparison_rows(metrics: dict[str, Any]) -> list[list[str]]:

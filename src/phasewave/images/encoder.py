@@ -231,11 +231,22 @@ class ScatteringEncoder(nn.Module):
     def rows(self) -> list[torch.Tensor]:
         """Return the axes as functions on the averages of each scale, ``(d, C K_j, h, w)``; the low-pass last."""
         self._fitted()
+        return self._by_scale(self.axes_)
+
+    def averages_of_entries(self) -> list[torch.Tensor]:
+        r"""Return what each entry of a code adds to the averages of each scale, shaped as `rows`.
+
+        These are the columns of :math:`\Lambda^{1/2} V_d`, the pseudo-inverse of the axes.
+        """
+        self._fitted()
+        return self._by_scale(self.axes_ / self.axes_.square().sum(1, keepdim=True))
+
+    def _by_scale(self, matrix: torch.Tensor) -> list[torch.Tensor]:
         parts, start = [], 0
         for n, grid, block in zip(self.rectified.n_channels, self.rectified.grids, self.blocks, strict=True):
             h, w = (-(-side // block) for side in grid)
             stop = start + self.n_channels * n * h * w
-            parts.append(self.axes_[:, start:stop].reshape(self.code_dim, self.n_channels * n, h, w))
+            parts.append(matrix[:, start:stop].reshape(self.code_dim, self.n_channels * n, h, w))
             start = stop
         return parts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -28,6 +28,8 @@ DEFINITIONS = {
     "frechet": "Frechet distance to n training images drawn by the seed, in the leading principal components of "
     "log-scattering (J = 2, L = 8) of the training images; unit: their variance along the first component",
     "frechet_to_test": "the same to n test images; for reconstructions of those very images it has no floor",
+    "frechet_classes": "the distance to the n training images in the last layer but one of a classifier of the "
+    "training images (where they have labels); unit: their variance along the first component there",
     "precision": "share of images within reach (3rd neighbour) of the training images drawn, same features",
     "recall": "share of the training images drawn within reach (3rd neighbour) of the images",
     "density": "mean number of training images drawn whose reach (5th neighbour) holds an image, over 5",
@@ -56,6 +58,9 @@ class ImageJudge:
         At most so many training images, drawn by ``seed``, among which nearest neighbours are looked for.
     seed : int
         Of all draws.
+    classes : callable, optional
+        Further features, ``(n, d)`` of n images, in which the Frechet distance is taken too: those of
+        `phasewave.images.class_features.learn_classes`.
 
     Attributes
     ----------
@@ -83,6 +88,7 @@ class ImageJudge:
         n_images: int | None = None,
         n_neighbours: int = 10_000,
         seed: int = 0,
+        classes: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         integer("n_neighbours", n_neighbours, minimum=1)
         check_images("train", train, minimum=_FEWEST)
@@ -95,8 +101,10 @@ class ImageJudge:
         self._neighbour_features = self.distance.features(self._neighbours)
         self._train_features = self._features(train)
         self._test_features = self._features(test)
+        self._classes = classes
+        self._train_classes = None if classes is None else classes(self._drawn(train))
         self._test_distances = self._distances(test, self._test_features)
-        self.floor = self._laws(self._test_features)
+        self.floor = self._laws(test, self._test_features)
         del self.floor["frechet_to_test"]  # of themselves
 
     def reconstructed(
@@ -115,7 +123,7 @@ class ImageJudge:
         found = {
             "psnr": float(psnr(reconstructions, self.test).mean()),
             "ssim": float(ssim(reconstructions, self.test).mean()),
-            **self._laws(self._features(reconstructions)),
+            **self._laws(reconstructions, self._features(reconstructions)),
         }
         if train_reconstructions is not None:
             if len(train_reconstructions) > len(self.train):
@@ -137,19 +145,26 @@ class ImageJudge:
         features = self._features(images)
         pixels, found = self._distances(images, features)
         return {
-            **self._laws(features),
+            **self._laws(images, features),
             "memorisation_pixels": memorisation_ratio(pixels, self._test_distances[0]),
             "memorisation_features": memorisation_ratio(found, self._test_distances[1]),
         }
 
-    def _features(self, images: torch.Tensor) -> torch.Tensor:
-        return self.distance.features(draw(images, self.n_images, seed=self.seed))
+    def _drawn(self, images: torch.Tensor) -> torch.Tensor:
+        return draw(images, self.n_images, seed=self.seed)
 
-    def _laws(self, features: torch.Tensor) -> dict[str, float]:
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        return self.distance.features(self._drawn(images))
+
+    def _laws(self, images: torch.Tensor, features: torch.Tensor) -> dict[str, float]:
         """Return what compares a sample with the real samples."""
         precision, recall = precision_recall(self._train_features, features)
         density, coverage = density_coverage(self._train_features, features)
+        further = {}
+        if self._classes is not None and self._train_classes is not None:
+            further["frechet_classes"] = frechet_distance(self._classes(self._drawn(images)), self._train_classes)
         return {
+            **further,
             "frechet": frechet_distance(features, self._train_features),
             "frechet_to_test": frechet_distance(features, self._test_features),
             "precision": precision,
@@ -160,8 +175,8 @@ class ImageJudge:
 
     def _distances(self, images: torch.Tensor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the distances to the nearest training image, in pixels and in features."""
-        drawn = draw(images, self.n_images, seed=self.seed)
-        return nearest_images(drawn, self._neighbours)[0], nearest(features, self._neighbour_features)[0]
+        pixels = nearest_images(self._drawn(images), self._neighbours)[0]
+        return pixels, nearest(features, self._neighbour_features)[0]
 
 
 def evaluate_images(

@@ -9,12 +9,16 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, finite, integer, real_field
+from phasewave.images.velocity import GatedBlock, NodeVelocity, gaussian_velocity, log_energies, standardised
 from phasewave.runs.shared_batches import per_sample
 from phasewave.runs.trainable import TrainableNetwork, draw_weights
 
 _QUARTER = math.pi / 2
 _HARMONICS = 8  # of the time, that the network sees
 _TIME_WIDTH = 128
+NODE_CHANNELS = 24
+"""Local channels of a node that the network sees."""
+_NODE_DEPTH = 3
 _CORRECTIONS = 5  # of each step of the inverse
 _AXES_FROM = 8192  # codes
 _AXES_ROUNDS = 60
@@ -40,16 +44,20 @@ class FlowPrior(TrainableNetwork):
     image here and there. So the network sees the codes along sparse axes (`fit_axes`: a rotation, under which
     white noise stays what it is) together with the logarithms of their squares there and of the sum of these;
     ``depth`` residual blocks of gated linear units, moved by the time and that sum, follow; and the output, along
-    the same axes, is ``a + b * u`` with both ``a`` and ``b`` learnt functions of ``(u, theta)``.
+    the same axes, are means and variances of a Gaussian law, of which `gaussian_velocity` is the velocity. Where
+    they are known to lie in an image (`fit_nodes`), a second part with weights shared over a grid of nodes,
+    `NodeVelocity`, is added: local structure is the same everywhere, and learnt from all nodes at once.
 
     Parameters
     ----------
     n_entries : int
         Of a code.
+    n_nodes : int
+        Nodes of the grid in images; 0 for codes of anything else.
     width : int
-        Of the blocks.
+        Of the blocks; those of the nodes have a quarter.
     depth : int
-        Number of blocks.
+        Number of blocks on whole codes.
     n_steps : int
         Midpoint steps of the equation.
     seed : int
@@ -88,25 +96,37 @@ class FlowPrior(TrainableNetwork):
         self,
         n_entries: int,
         *,
+        n_nodes: int = 0,
         width: int = 256,
-        depth: int = 3,
+        depth: int = 2,
         n_steps: int = 24,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.n_entries = integer("n_entries", n_entries, minimum=1)
+        self.n_nodes = integer("n_nodes", n_nodes, minimum=0)
         self.width = integer("width", width, minimum=2)
         self.depth = integer("depth", depth, minimum=1)
         self.n_steps = integer("n_steps", n_steps, minimum=1)
         self.seed = seed
+        self.nodes: NodeVelocity | None = None
         with torch.device("meta"):
             self.read = nn.Linear(n_entries, width)
             self.read_energies = nn.Linear(n_entries, width, bias=False)
             self.time = nn.Linear(2 * _HARMONICS + 1, _TIME_WIDTH)
-            blocks = [_GatedBlock(width) for _ in range(depth)]
+            blocks = [GatedBlock(width, _TIME_WIDTH) for _ in range(depth)]
             self.blocks = nn.ModuleList(blocks)
             self.write = nn.Linear(width, 2 * n_entries)
             self.overall = nn.Linear(_TIME_WIDTH, n_entries, bias=False)
+            if n_nodes:
+                self.nodes = NodeVelocity(
+                    n_entries,
+                    n_nodes=n_nodes,
+                    n_channels=NODE_CHANNELS,
+                    width=max(2, width // 4),
+                    depth=_NODE_DEPTH,
+                    context_width=width + _TIME_WIDTH,
+                )
         draw_weights(self, seed=seed)
         with torch.no_grad():
             self.write.weight.zero_()
@@ -115,6 +135,8 @@ class FlowPrior(TrainableNetwork):
                 entry.weight.mul_(0.5**0.5)
             for block in blocks:
                 block.shrink()
+            if self.nodes is not None:
+                self.nodes.start()
         self.register_buffer("axes_", torch.eye(n_entries))
         self.register_buffer("_harmonics", torch.arange(1.0, _HARMONICS + 1), persistent=False)
 
@@ -123,6 +145,7 @@ class FlowPrior(TrainableNetwork):
         """The parameters, as plain values."""
         return {
             "n_entries": self.n_entries,
+            "n_nodes": self.n_nodes,
             "width": self.width,
             "depth": self.depth,
             "n_steps": self.n_steps,
@@ -132,16 +155,19 @@ class FlowPrior(TrainableNetwork):
     def forward(self, u: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
         """Return the velocities (n, n_entries) at ``u`` (n, n_entries) and times ``angles`` (n,) or ()."""
         turned = u @ self.axes_.T
-        squares = turned.square()
         phases = (2 * angles[..., None] * self._harmonics).expand(len(u), -1)
-        total = 4 * (squares.mean(1, keepdim=True) + 0.05).log()
+        total = 4 * (turned.square().mean(1, keepdim=True) + 0.05).log()
         time = nn.functional.silu(self.time(torch.cat([phases.sin(), phases.cos(), total], 1)))
-        energies = 0.6 * (squares + 0.1).log() + 0.4  # about standardised where u is white Gaussian
-        hidden = self.read(turned) + self.read_energies(energies)
+        hidden = self.read(turned) + self.read_energies(log_energies(turned))
         for block in self.blocks:
             hidden = block(hidden, time)
-        shift, gain = self.write(_normalised(hidden)).chunk(2, dim=-1)
-        return (shift + (gain + self.overall(time)) * turned) @ self.axes_
+        hidden = standardised(hidden)
+        means, log_variances = self.write(hidden).chunk(2, dim=-1)
+        log_variances = log_variances + self.overall(time)
+        velocities = gaussian_velocity(turned, angles[..., None], means, log_variances) @ self.axes_
+        if self.nodes is not None:
+            velocities = velocities + self.nodes(u, angles, torch.cat([hidden, time], 1))
+        return velocities
 
     @torch.no_grad()
     def fit_axes(self, codes: torch.Tensor) -> FlowPrior:
@@ -207,6 +233,34 @@ class FlowPrior(TrainableNetwork):
         return error.square().mean(1)
 
     @torch.no_grad()
+    def fit_nodes(self, axes: torch.Tensor) -> FlowPrior:
+        """Say where in an image the entries of its code lie; before training.
+
+        Parameters
+        ----------
+        axes : torch.Tensor (n_nodes, channels, n_entries)
+            See `phasewave.images.node_axes.node_axes`.
+
+        Returns
+        -------
+        FlowPrior
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are not of this shape, or the network has no nodes.
+        """
+        real_field("axes", axes)
+        if self.nodes is None:
+            raise ValueError("the prior was made without nodes: give `n_nodes`")
+        wanted = (self.n_nodes, NODE_CHANNELS, self.n_entries)
+        if tuple(axes.shape) != wanted:
+            fail("axes", f"have the shape {wanted}", tuple(axes.shape))
+        self.nodes.take_axes(finite("axes", axes).to(self.axes_))
+        return self
+
+    @torch.no_grad()
     def codes(self, noise: torch.Tensor) -> torch.Tensor:
         """Return the codes (n, n_entries) that white noise (n, n_entries) becomes.
 
@@ -258,27 +312,3 @@ class FlowPrior(TrainableNetwork):
         if x.ndim != 2 or x.shape[1] != self.n_entries:
             fail(name, f"have the shape (n, {self.n_entries})", tuple(x.shape))
         return x
-
-
-class _GatedBlock(nn.Module):
-    """A residual block: normalised, widened to values and gates, both moved by the time, narrowed."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.widen = nn.Linear(width, 2 * width)
-        self.time = nn.Linear(_TIME_WIDTH, 2 * width, bias=False)
-        self.narrow = nn.Linear(width, width)
-
-    def shrink(self) -> None:
-        """Start near the identity."""
-        self.time.weight.mul_(0.3)
-        self.narrow.weight.mul_(0.3)
-
-    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        values, gates = (self.widen(_normalised(x)) + self.time(time)).chunk(2, dim=-1)
-        return x + self.narrow(values * nn.functional.silu(gates))
-
-
-def _normalised(x: torch.Tensor) -> torch.Tensor:
-    """Each row at mean 0 and variance 1."""
-    return nn.functional.layer_norm(x, x.shape[-1:])

@@ -66,7 +66,7 @@ def load_generator(path: str | os.PathLike[str]) -> ImageGenerator:
         encoder = ScatteringEncoder(**_sized(state["encoder"]))
         decoder = SparseDecoder(encoder, **state["decoder"])
         decoder.load_state_dict(state["decoder_state"])
-        prior = FlowPrior(encoder.n_entries, **_without(state["prior"], "n_entries"))
+        prior = FlowPrior(**state["prior"])
         prior.load_state_dict(state["prior_state"])
         generator = ImageGenerator(**_sized(state["parameters"]))
     except (RuntimeError, TypeError, KeyError) as error:
@@ -83,7 +83,3 @@ def _sized(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings with the size as a tuple again."""
     size = settings["size"]
     return {**settings, "size": tuple(size) if isinstance(size, list) else size}
-
-
-def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key != name}

@@ -14,6 +14,7 @@ from phasewave.images.decoder import SparseDecoder
 from phasewave.images.encoder import ScatteringEncoder
 from phasewave.images.flow import FlowPrior
 from phasewave.images.image_batches import check_images
+from phasewave.images.node_axes import n_nodes
 from phasewave.images.stages import Recipe
 from phasewave.runs.training_records import TrainingSettings
 
@@ -34,9 +35,14 @@ def make_recipe(given: Mapping[str, Any], images: torch.Tensor) -> Recipe:
         If a parameter is out of range or does not fit the images, or there are too few of them.
     """
 
-    def prior(n_entries: int) -> FlowPrior:
+    def prior(encoder: ScatteringEncoder) -> FlowPrior:
         named = {"width": given["prior_width"], "depth": given["prior_depth"]}
-        return FlowPrior(n_entries, **{k: v for k, v in named.items() if v is not None}, seed=given["seed"])
+        return FlowPrior(
+            encoder.n_entries,
+            n_nodes=n_nodes(encoder),
+            **{k: v for k, v in named.items() if v is not None},
+            seed=given["seed"],
+        )
 
     check_images("images", images, minimum=3)
     n, n_channels, *sides = images.shape
@@ -87,7 +93,7 @@ def make_recipe(given: Mapping[str, Any], images: torch.Tensor) -> Recipe:
     settings = {
         "encoder": encoder.settings,
         "decoder": decoder(encoder).settings,
-        "prior": prior(encoder.n_entries).settings,
+        "prior": prior(encoder).settings,
         "decoder_training": asdict(training),
         "prior_training": asdict(prior_training),
         "mirror": given["mirror"],

@@ -219,6 +219,18 @@ def summary(metrics: dict[str, Any]) -> list[list[str]]:
             f"{new['frechet']:.3f}",
             f"white noise {white['frechet']:.3f}, test codes {test['frechet']:.3f}, real {floor['frechet']:.3f}",
         ],
+        *(
+            [
+                [
+                    "the same in the layer of a classifier",
+                    f"{new['frechet_classes']:.3f}",
+                    f"white noise {white['frechet_classes']:.3f}, test codes {test['frechet_classes']:.3f}, "
+                    f"real {floor['frechet_classes']:.3f}",
+                ]
+            ]
+            if "frechet_classes" in new
+            else []
+        ),
         [
             "recall, coverage",
             f"{new['recall']:.2f}, {new['coverage']:.2f}",

@@ -12,7 +12,8 @@ import torch
 
 from phasewave.images.decoder import SparseDecoder
 from phasewave.images.encoder import ScatteringEncoder
-from phasewave.images.flow import FlowPrior
+from phasewave.images.flow import NODE_CHANNELS, FlowPrior
+from phasewave.images.node_axes import node_axes
 from phasewave.runs.checkpoint import load_checkpoint, save_checkpoint
 from phasewave.runs.distributed import Ranks
 from phasewave.runs.network_training import train_network
@@ -41,7 +42,7 @@ class Recipe:
     decoder : callable
         Makes the decoder of a fitted encoder.
     prior : callable
-        Makes the prior of codes of so many entries.
+        Makes the prior of the codes of an encoder.
     decoder_training, prior_training : TrainingSettings
     mirror : bool
         Learn from each image also with left and right exchanged.
@@ -51,7 +52,7 @@ class Recipe:
 
     encoder: ScatteringEncoder
     decoder: Callable[[ScatteringEncoder], SparseDecoder]
-    prior: Callable[[int], FlowPrior]
+    prior: Callable[[ScatteringEncoder], FlowPrior]
     decoder_training: TrainingSettings
     prior_training: TrainingSettings
     mirror: bool
@@ -194,11 +195,11 @@ def train_parts(
     )
     _go_on(decoder_result)
 
-    prior = recipe.prior(encoder.n_entries).to(where)
+    prior = recipe.prior(encoder).to(where)
     tell("prior", encoder=encoder, decoder=decoder, prior=prior)
     started = keeper.path("prior")
     if started is None or not started.exists():
-        prior.fit_axes(codes.to(where))
+        prior.fit_axes(codes.to(where)).fit_nodes(node_axes(encoder, NODE_CHANNELS))
     prior_result = train_network(
         prior,
         (codes,),

@@ -169,7 +169,7 @@ def test_files_keep_them(atoms, tmp_path):
         ({"n_scales": 0}, "`n_scales` must be"),
         ({"sigma": 0.0}, "`sigma` must be a positive width"),
         ({"channels": ("spin",)}, "`channels` must be"),
-        ({"elements": ("H", "C")}, "must hold only elements"),
+        ({"elements": ("H", "C")}, r"must hold only elements among `elements` \(H, C\), got"),
     ],
 )
 def test_bad_parameters(change, message, atoms):

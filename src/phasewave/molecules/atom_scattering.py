@@ -137,8 +137,9 @@ class AtomScattering(TransformerMixin, BaseEstimator):
             If a parameter is out of range, an element is not among ``elements``, or a channel does not know it.
         """
         self.check()
-        check_elements(molecules, [atomic_numbers[symbol] for symbol in self.elements])
-        charges(molecules.numbers, charge_table(self.channels), self.channels)
+        known = [atomic_numbers[symbol] for symbol in self.elements]
+        check_elements(molecules, known, which="among `elements`")
+        self._charges(molecules)
 
     def fit(self, X: Molecules | Iterable[Atoms], y: object = None) -> AtomScattering:
         """Check the parameters and the molecules; nothing is learnt.
@@ -189,17 +190,17 @@ class AtomScattering(TransformerMixin, BaseEstimator):
         near = place < sizes[:, None]
         around = (molecules.offsets[:-1][molecules.owner][:, None] + place).clamp(max=molecules.n_atoms - 1)
         offsets = positions[around] - positions[:, None]
-        charge = charges(molecules.numbers, charge_table(self.channels), self.channels).to(positions)
+        charge = self._charges(molecules).to(positions)
         charge = charge[:, around] * near  # channel, atom, neighbour: those of other molecules count nothing
-        factors, exponents = self._scales(positions)
+        scales = _scales(self.n_scales, self.max_degree, float(self.sigma))
+        factors, exponents, least = (table.to(positions) for table in scales)
         gaussians = torch.exp(offsets.square().sum(-1)[:, None] * exponents[:, None])
         sources = (charge.transpose(0, 1)[:, :, None] * gaussians[:, None]).flatten(1, 2)
         harmonics = direction_harmonics(offsets.flatten(0, 1), self.max_degree).view(*around.shape, -1)
         fields = (sources @ harmonics).square()
         degrees = [part.sum(-1) for part in fields.split([2 * l + 1 for l in range(self.max_degree + 1)], -1)]
         squared = torch.stack(degrees, -1).view(len(around), len(charge), self.n_scales, -1) * factors
-        own, least = squared[..., :1], squared.new_tensor(self._smoothing())
-        return squared + least * own + FLOOR
+        return squared + least * squared[..., :1] + FLOOR
 
     def _sums(self, molecules: Molecules) -> Tensor:
         squared = self.moduli(molecules)
@@ -211,27 +212,32 @@ class AtomScattering(TransformerMixin, BaseEstimator):
         sums = sums.index_add(0, molecules.owner * len(numbers) + element, values)
         return sums.view(len(molecules), -1)
 
-    def _scales(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return by what squares of fields are multiplied, (n_scales, degrees), and -1 / 2 s^2 of each scale."""
-        wavelets = SolidHarmonicWavelets(self.max_degree, self.sigma)
-        factors, exponents = [], []
-        for j in _scale_numbers(self.n_scales):
-            s = wavelets.blurred_width(j, self.sigma)
-            exponents.append(-0.5 / s**2)
-            heights = [
-                normalisation(l) * (wavelets.width(j) / s) ** l * s ** (-3 - l) for l in range(self.max_degree + 1)
-            ]
-            # the harmonics have been scaled to sum_m Y^2 = 1
-            factors.append([height**2 * (2 * l + 1) / (4 * math.pi) for l, height in enumerate(heights)])
-        return like.new_tensor(factors), like.new_tensor(exponents)
-
-    def _smoothing(self) -> list[tuple[float, ...]]:
-        wavelets = SolidHarmonicWavelets(self.max_degree, self.sigma)
-        return [smoothing(wavelets, j, self.sigma) for j in _scale_numbers(self.n_scales)]
+    def _charges(self, molecules: Molecules) -> Tensor:
+        return charges(molecules.numbers, _charge_table(tuple(self.channels)), self.channels)
 
 
 def _scale_numbers(n_scales: int) -> list[float]:
     return [k / 2 for k in range(n_scales)]
+
+
+@lru_cache(maxsize=8)
+def _charge_table(channels: tuple[str, ...]) -> Tensor:
+    return charge_table(channels)
+
+
+@lru_cache(maxsize=8)
+def _scales(n_scales: int, max_degree: int, sigma: float) -> tuple[Tensor, ...]:
+    """Return of each scale by what squares of fields are multiplied, -1 / 2 s^2, and the smoothing, by degree."""
+    wavelets = SolidHarmonicWavelets(max_degree, sigma)
+    factors, exponents, least = [], [], []
+    for j in _scale_numbers(n_scales):
+        s = wavelets.blurred_width(j, sigma)
+        exponents.append(-0.5 / s**2)
+        heights = [normalisation(l) * (wavelets.width(j) / s) ** l * s ** (-3 - l) for l in range(max_degree + 1)]
+        # the harmonics have been scaled to sum_m Y^2 = 1
+        factors.append([height**2 * (2 * l + 1) / (4 * math.pi) for l, height in enumerate(heights)])
+        least.append(smoothing(wavelets, j, sigma))
+    return tuple(torch.tensor(table, dtype=torch.float64) for table in (factors, exponents, least))
 
 
 @lru_cache(maxsize=8)

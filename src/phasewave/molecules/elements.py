@@ -17,7 +17,7 @@ def with_unknown_elements(molecules: Molecules, known: Collection[int]) -> Tenso
     return molecules.counts(unknown).sum(1) > 0
 
 
-def check_elements(molecules: Molecules, known: Collection[int]) -> None:
+def check_elements(molecules: Molecules, known: Collection[int], *, which: str = "seen in the fit") -> None:
     """Do nothing if all atoms are of known elements.
 
     Parameters
@@ -25,6 +25,8 @@ def check_elements(molecules: Molecules, known: Collection[int]) -> None:
     molecules : Molecules
     known : collection of int
         Atomic numbers.
+    which : str
+        What sets them apart, for the message.
 
     Raises
     ------
@@ -37,6 +39,6 @@ def check_elements(molecules: Molecules, known: Collection[int]) -> None:
         first = int(here.nonzero()[0, 0])
         names = ", ".join(chemical_symbols[z] for z in sorted(known))
         raise ValueError(
-            f"`molecules` must hold only elements seen in the fit ({names}), got "
+            f"`molecules` must hold only elements {which} ({names}), got "
             f"{chemical_symbols[int(molecules.numbers[first])]} in molecule {int(molecules.owner[first])}"
         )

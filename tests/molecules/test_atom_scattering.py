@@ -123,6 +123,15 @@ def test_gradients_are_exact_and_finite_where_moduli_vanish(name):
     assert gradient.abs().max() > 0
 
 
+def test_gradients_after_an_array():
+    features = AtomScattering(n_scales=2, max_degree=1, sigma=0.31)  # settings of no other test: no table is kept
+    features.transform([molecule("CH4")])
+    batch = as_molecules([molecule("CH4")]).to(dtype=torch.float64)
+    positions = batch.positions.clone().requires_grad_(True)
+    features.forward(batch.with_positions(positions)).sum().backward()
+    assert bool(positions.grad.isfinite().all())
+
+
 def test_elements_far_apart_do_not_see_each_other():
     near, far = AtomScattering(**SMALL), 40.0
     together = near.forward(as_molecules([Atoms("OC", [[0, 0, 0], [far, 0, 0]])]))[0]

@@ -221,11 +221,13 @@ def _scale_numbers(n_scales: int) -> list[float]:
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def _charge_table(channels: tuple[str, ...]) -> Tensor:
     return charge_table(channels)
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def _scales(n_scales: int, max_degree: int, sigma: float) -> tuple[Tensor, ...]:
     """Return of each scale by what squares of fields are multiplied, -1 / 2 s^2, and the smoothing, by degree."""
     wavelets = SolidHarmonicWavelets(max_degree, sigma)

@@ -30,6 +30,8 @@ SMALL = [
     "2",
     "--prior-epochs",
     "1",
+    "--prior-width",
+    "16",
     "--device",
     "cpu",
 ]
@@ -285,6 +287,9 @@ def test_a_model_is_measured_beside_baselines(judged):
     assert metrics["models"]["sparse dictionary"]["reconstructed"]["psnr"] == pytest.approx(
         metrics["model"]["psnr"]
     )
+    assert metrics["classes"]["n_classes"] > 2  # glyphs have labels
+    assert metrics["generated"]["fitted"]["frechet_classes"] > metrics["floor"]["frechet_classes"] > 0
+    assert "classifier" in out
     assert not list(folder.glob("checkpoint*"))
 
 

@@ -244,8 +244,8 @@ def _write_pictures(
     model = metrics["model"]
     note = f"{training['n_train']:,} training images; test images: PSNR {model['psnr']:.1f} dB, "
     note += f"{100 * model['active']:.1f} % of the patterns active"
-    kind = training.get("data", {}).get("source", "")
-    draw_overview(run / FIGURE, originals, made, new, ways[:3], title=_short(kind), note=note)
+    title = Path(training.get("data", {}).get("source", "")).name
+    draw_overview(run / FIGURE, originals, made, new, ways[:3], title=title, note=note)
     draw_reconstructions(run / RECONSTRUCTIONS, originals, made, title="Test images")
     draw_generated(run / GENERATED, new, title="New images, from white noise by the fitted prior", training=train)
     draw_interpolations(run / WAYS, ways, ends, title="From one test image to another")
@@ -266,7 +266,3 @@ def _write_pictures(
         settings=generator.settings,
         seed=generator.seed,
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) < 90 else f"... {text[-86:]}"

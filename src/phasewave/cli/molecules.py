@@ -34,6 +34,7 @@ from phasewave.cli.options import (
     StepOption,
     ThreadsOption,
     scattering,
+    scattering_settings,
 )
 from phasewave.cli.outputs import stoppable
 from phasewave.cli.predictions import predict_command, relax_command
@@ -151,7 +152,7 @@ def featurize_command(
         torch.set_num_threads(threads)
     with torchrun_ranks() as ranks, spoken_once(ranks):
         dataset = ranks.together(lambda: read_dataset(data))
-        features = scattering(
+        asked = scattering_settings(
             dataset.molecules,
             channels=channels,
             second_order_channels=second_order_channels,
@@ -161,9 +162,9 @@ def featurize_command(
             order=order,
             step=step,
             at_atoms=at_atoms,
-            max_points=max_points,
-            dtype=dtype,
         )
+        limits = {} if max_points is None else {"max_points": max_points}
+        features = scattering({**asked, **limits, "dtype": dtype})
         where = choose_device(device, local_rank=ranks.local_rank if ranks.size > 1 else None)
         console = Console(highlight=False, quiet=not ranks.first)
         words = f"{data}: {len(dataset):,} molecules, {features.n_features} features each, on {where}, {dtype}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -116,41 +117,15 @@ EnsembleOption = Annotated[
 ]
 
 
-def scattering(
-    molecules: Molecules,
-    *,
-    channels: str | None,
-    second_order_channels: str | None,
-    scales: int | None,
-    max_degree: int | None,
-    powers: str | None,
-    order: int | None,
-    step: float | None,
-    at_atoms: bool,
-    max_points: int | None = None,
-    dtype: Literal["float32", "float64"] | None = None,
-) -> SolidScattering:
-    """Return the features that the options ask for; what is not given is as `SolidScattering` has it.
+def scattering(asked: Mapping[str, Any]) -> SolidScattering:
+    """Return the features of parameters, checked; those not given are as `SolidScattering` has them.
 
     Raises
     ------
     ValueError
-        If an option is out of range.
+        If one is out of range.
     """
-    asked = scattering_settings(
-        molecules,
-        channels=channels,
-        second_order_channels=second_order_channels,
-        scales=scales,
-        max_degree=max_degree,
-        powers=powers,
-        order=order,
-        step=step,
-        at_atoms=at_atoms,
-    )
-    if max_points is not None:
-        asked["max_points"] = max_points
-    features = SolidScattering(**asked) if dtype is None else SolidScattering(**asked, dtype=dtype)
+    features = SolidScattering(**asked)
     features.plan  # noqa: B018  (checks the parameters)
     return features
 

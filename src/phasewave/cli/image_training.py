@@ -44,7 +44,7 @@ from phasewave.runs.interrupt import stop_on_signal
 from phasewave.runs.training_records import Precision
 
 _DEFAULTS = ImageGenerator()
-EMBEDDED = {"code_dim": 48, "n_atoms": 32, "epochs": 5, "prior_epochs": 40}
+EMBEDDED = {"code_dim": 48, "n_atoms": 32, "epochs": 5, "prior_epochs": 30, "prior_width": 128}
 """For the embedded glyphs, so that their training takes no more than three minutes on two cores."""
 
 
@@ -89,7 +89,11 @@ def train_command(
         int | None, typer.Option(min=1, help=f"Most epochs of the prior; {_said('prior_epochs')}")
     ] = None,
     prior_width: Annotated[
-        int | None, typer.Option(min=2, help="Of the prior's network; by default its own.")
+        int | None,
+        typer.Option(
+            min=2,
+            help=f"Of the prior's network; by default 256, {EMBEDDED['prior_width']} of the embedded glyphs.",
+        ),
     ] = None,
     prior_depth: Annotated[
         int | None, typer.Option(min=1, help="Of the prior's network; by default its own.")
@@ -128,7 +132,7 @@ def train_command(
         mirror=mirror,
         epochs=small["epochs"] if epochs is None else epochs,
         prior_epochs=small["prior_epochs"] if prior_epochs is None else prior_epochs,
-        prior_width=prior_width,
+        prior_width=small["prior_width"] if prior_width is None else prior_width,
         prior_depth=prior_depth,
         batch_size=batch_size,
         precision=precision,

@@ -146,13 +146,7 @@ def _molecules(console: Console, folder: Path, seed: int, device: torch.device, 
 
 def _images(console: Console, folder: Path, seed: int, device: torch.device, overwrite: bool) -> Section:
     images = read_images(None, seed=seed)
-    generator = ImageGenerator(
-        code_dim=EMBEDDED["code_dim"],
-        n_atoms=EMBEDDED["n_atoms"],
-        epochs=EMBEDDED["epochs"],
-        prior_epochs=EMBEDDED["prior_epochs"],
-        seed=seed,
-    )
+    generator = ImageGenerator(seed=seed).set_params(**EMBEDDED)
     with TrainingDisplay(console) as live:
         done = train_generator(
             images,

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from phasewave.cli.devices import choose_device
 from phasewave.cli.errors import ExitCode
-from phasewave.cli.progress import EvaluationProgress
+from phasewave.cli.progress import EvaluationProgress, n_samples
 from phasewave.runs.interrupt import stop_on_signal
 from phasewave.solve.loop import Progress
 from phasewave.solve.result import Status
@@ -196,7 +196,7 @@ def denoise_command(
     settings = SynthesisSettings(moments=moments, n_scales=scales, n_angles=angles)
     where = choose_device(device)
     height, width = observed.source.shape
-    line = f"{observed.source.path}: {height} x {width} {dtype}, {samples} samples on {where}"
+    line = f"{observed.source.path}: {height} x {width} {dtype}, {n_samples(samples)} on {where}"
     console.print(line, markup=False, soft_wrap=True)
     live = EvaluationProgress(console, max_evaluations=max_evaluations, tolerance=tolerance)
     with live, stop_on_signal() as stop:

@@ -53,7 +53,7 @@ class EvaluationProgress(LiveDisplay):
         n_done = max(n_evaluations)
         seconds, done = self._pace(n_done)
         rate = done / seconds if done > 0 and seconds > 0 else None
-        open_text = f"{list(status).count(None)} of {len(status)} samples open"
+        open_text = f"{list(status).count(None)} of {n_samples(len(status))} open"
         goal = "by class" if self.tolerance is None else f"{self.tolerance:.3g}"
         text = f"loss {max(losses):.2e} (goal {goal}), {open_text}"
         self._history.append((n_done, max(losses)))
@@ -74,6 +74,11 @@ class EvaluationProgress(LiveDisplay):
         power = math.log(earlier / loss) / math.log(n / half)
         growth = math.log(loss / self.tolerance) / power
         return min(allowed, n * math.expm1(min(growth, 50.0)))
+
+
+def n_samples(n: int) -> str:
+    """Return a number of samples in words."""
+    return f"{n} sample{'' if n == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

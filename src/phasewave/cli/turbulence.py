@@ -15,7 +15,7 @@ from rich.table import Table
 from phasewave.cli.devices import choose_device
 from phasewave.cli.errors import ExitCode
 from phasewave.cli.observations import denoise_command, inpaint_command
-from phasewave.cli.progress import EvaluationProgress
+from phasewave.cli.progress import EvaluationProgress, n_samples
 from phasewave.cli.ranks import spoken_once
 from phasewave.cli.statistics import compare_command, gaussian_command, moments_command
 from phasewave.runs.distributed import Ranks, stop_on_any_signal, torchrun_ranks
@@ -139,7 +139,7 @@ def synthesize_command(
         where = choose_device(device, local_rank=ranks.local_rank if ranks.size > 1 else None)
         console = Console(highlight=False, quiet=not ranks.first)
         shape = target.shape if size is None else size
-        _announce(console, target, settings, shape, f"{samples} samples on {where}, {dtype}", ranks)
+        _announce(console, target, settings, shape, f"{n_samples(samples)} on {where}, {dtype}", ranks)
         goal = settings.tolerance if isinstance(settings.tolerance, float) else None
         live = EvaluationProgress(console, max_evaluations=max_evaluations, tolerance=goal)
         with live, stop_on_signal() if ranks.size == 1 else stop_on_any_signal() as stop:

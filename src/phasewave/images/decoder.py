@@ -18,8 +18,9 @@ from phasewave.solve.homotopy import Homotopy
 from phasewave.solve.sparse_problem import largest_penalty, spectral_norm
 from phasewave.solve.unrolled import unrolled
 
-CORRECTIONS_OF_NEW = 2
-"""Corrections of images of codes drawn from a prior: the Frechet distance of new faces is least about there."""
+CORRECTIONS_OF_NEW = 3
+"""Corrections of images of codes drawn from a prior. More of them make images sharper and less varied: with 2, 3,
+4 and 6 the Frechet distance of new faces is .96, .86, .79, .71, and their recall .25, .21, .18, .13."""
 _RIDGE = 1e-3  # of the variance of a code
 _SOLVER = Homotopy(n_stages=8)
 _SAFETY = 1.05  # of spectral norms, found by a few power iterations

@@ -102,7 +102,7 @@ class ImageGenerator(BaseEstimator):
         prior_depth: int | None = None,
         mirror: bool = False,
         epochs: int = 6,
-        prior_epochs: int = 60,
+        prior_epochs: int = 40,
         batch_size: int = 128,
         precision: Precision = "float32",
         seed: int = 0,

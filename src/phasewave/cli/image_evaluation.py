@@ -62,7 +62,8 @@ def evaluate_command(
 ) -> None:
     """Measure a generator on the test images of DATA, and its new images against real ones.
 
-    DATA is the set that it was trained on. Ctrl-C keeps the baselines' training; --resume goes on.
+    DATA is the set that it was trained on. If it has labels, new images are compared with real ones in the last
+    layer but one of a classifier too. Ctrl-C keeps the baselines' training; --resume goes on.
     """
     console = Console(highlight=False)
     if threads is not None:

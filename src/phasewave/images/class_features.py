@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from phasewave.checks import fail, integer
-from phasewave.images.image_batches import as_float, check_images, float_batches
+from phasewave.images.image_batches import as_float, check_images, draw, float_batches
 from phasewave.images.network_parts import StridedConvolution, halved_sizes, image_shape
 from phasewave.runs.network_training import train_network
 from phasewave.runs.trainable import TrainableNetwork, draw_weights
@@ -20,6 +20,7 @@ from phasewave.runs.training_records import TrainingEnd, TrainingProgress, Train
 N_FEATURES = 64
 EPOCHS = 12
 """Most epochs of a classifier's training."""
+_UNIT = 5000  # training images that set the unit of distances
 
 
 class ClassNetwork(TrainableNetwork):
@@ -155,7 +156,7 @@ def learn_classes(
     )
     if result.end is TrainingEnd.INTERRUPTED:
         raise KeyboardInterrupt
-    return ClassFeatures(network, train[0][:5000])
+    return ClassFeatures(network, draw(train[0], _UNIT, seed=seed))
 
 
 def class_record(features: ClassFeatures, test: tuple[torch.Tensor, torch.Tensor]) -> dict[str, Any]:
